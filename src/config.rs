@@ -1,0 +1,164 @@
+//! Settings: one reader of flags, environment and `spendlake.toml`.
+//!
+//! Precedence: flag, then environment variable, then file, then default. A
+//! key that is not listed here is an error in the file and in the environment.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use figment::Figment;
+use figment::providers::{Format, Serialized, Toml};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Context, Error, ErrorKind, Result};
+
+/// Declares every setting once: its documentation (which is its `--help`),
+/// name, type, default, environment variable and help heading.
+macro_rules! settings {
+    ($($(#[doc = $doc:literal])+ $name:ident: $kind:ty = $default:expr, $env:literal, $heading:literal;)+) => {
+        /// Every setting, resolved.
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub struct Config {
+            $($(#[doc = $doc])+ pub $name: $kind,)+
+        }
+
+        impl Default for Config {
+            fn default() -> Self {
+                Self { $($name: $default,)+ }
+            }
+        }
+
+        /// The settings as flags; what is absent comes from the file or the default.
+        #[derive(Debug, Clone, Default, Args, Serialize)]
+        pub struct ConfigArgs {
+            $(
+                $(#[doc = $doc])+
+                #[arg(long, env = $env, help_heading = $heading, hide_env_values = true, global = true)]
+                #[serde(skip_serializing_if = "Option::is_none")]
+                pub $name: Option<$kind>,
+            )+
+        }
+
+        const ENVIRONMENT: &[&str] = &[$($env,)+ "SPENDLAKE_CONFIG", "SPENDLAKE_LOG", "SPENDLAKE_LOG_FORMAT"];
+    };
+}
+
+settings! {
+    /// Folder of everything that is stored [default: ./spendlake-data]
+    data_dir: PathBuf = PathBuf::from("spendlake-data"), "SPENDLAKE_DATA_DIR", "Where";
+    /// Address to serve HTTP on; loopback only, 127.0.0.1:0 picks a free port [default: 127.0.0.1:8787]
+    listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8787)), "SPENDLAKE_LISTEN", "Where";
+
+    /// Largest request body after decompression, bytes [default: 67108864]
+    body_bytes_max: usize = 64 << 20, "SPENDLAKE_BODY_BYTES_MAX", "Ingest";
+    /// Longest single event, bytes [default: 1048576]
+    line_bytes_max: usize = 1 << 20, "SPENDLAKE_LINE_BYTES_MAX", "Ingest";
+    /// Most events in one request [default: 50000]
+    request_events_max: usize = 50_000, "SPENDLAKE_REQUEST_EVENTS_MAX", "Ingest";
+    /// Requests that may wait for the log before the server answers 503 [default: 1024]
+    ingest_queue_max: usize = 1024, "SPENDLAKE_INGEST_QUEUE_MAX", "Ingest";
+    /// Bodies held in memory at once, bytes, before the server answers 503 [default: 268435456]
+    ingest_bytes_max: usize = 256 << 20, "SPENDLAKE_INGEST_BYTES_MAX", "Ingest";
+    /// How far ahead of the clock event_time may be, seconds [default: 3600]
+    event_future_seconds_max: u32 = 3600, "SPENDLAKE_EVENT_FUTURE_SECONDS_MAX", "Ingest";
+    /// Oldest event_time accepted, days; 0 accepts any age [default: 0]
+    event_age_days_max: u32 = 0, "SPENDLAKE_EVENT_AGE_DAYS_MAX", "Ingest";
+    /// Days for which a resent event is recognised whatever its event_time [default: 35]
+    dedup_window_days: u32 = 35, "SPENDLAKE_DEDUP_WINDOW_DAYS", "Ingest";
+
+    /// Age of the oldest hot row that starts a flush, seconds [default: 60]
+    flush_interval_seconds: u32 = 60, "SPENDLAKE_FLUSH_INTERVAL_SECONDS", "Flush";
+    /// Hot rows that start a flush [default: 500000]
+    flush_rows_max: usize = 500_000, "SPENDLAKE_FLUSH_ROWS_MAX", "Flush";
+    /// Hot bytes that start a flush [default: 268435456]
+    flush_bytes_max: usize = 256 << 20, "SPENDLAKE_FLUSH_BYTES_MAX", "Flush";
+    /// Hot rows at which ingest answers 503 until a flush catches up [default: 3000000]
+    hot_rows_max: usize = 3_000_000, "SPENDLAKE_HOT_ROWS_MAX", "Flush";
+    /// Size of one write-ahead log segment, bytes [default: 67108864]
+    wal_segment_bytes_max: u64 = 64 << 20, "SPENDLAKE_WAL_SEGMENT_BYTES_MAX", "Flush";
+
+    /// Files of one day that start its compaction [default: 24]
+    compact_files_max: usize = 24, "SPENDLAKE_COMPACT_FILES_MAX", "Maintenance";
+    /// Seconds between looks for maintenance work [default: 30]
+    maintenance_interval_seconds: u32 = 30, "SPENDLAKE_MAINTENANCE_INTERVAL_SECONDS", "Maintenance";
+    /// Hours that replaced files stay readable for older snapshots [default: 168]
+    vacuum_retention_hours: u32 = 168, "SPENDLAKE_VACUUM_RETENTION_HOURS", "Maintenance";
+    /// Days that the Delta log keeps its history [default: 30]
+    log_retention_days: u32 = 30, "SPENDLAKE_LOG_RETENTION_DAYS", "Maintenance";
+
+    /// Memory for the daily aggregates, bytes; above it they are read from Parquet [default: 1073741824]
+    rollup_cache_bytes_max: usize = 1 << 30, "SPENDLAKE_ROLLUP_CACHE_BYTES_MAX", "Queries";
+    /// Memory for SQL, bytes; beyond it sorts and joins spill to disk [default: 536870912]
+    query_memory_bytes_max: usize = 512 << 20, "SPENDLAKE_QUERY_MEMORY_BYTES_MAX", "Queries";
+    /// Longest run of one SQL statement, seconds [default: 120]
+    query_seconds_max: u32 = 120, "SPENDLAKE_QUERY_SECONDS_MAX", "Queries";
+    /// SQL statements that run at once; more wait [default: 4]
+    query_concurrency_max: usize = 4, "SPENDLAKE_QUERY_CONCURRENCY_MAX", "Queries";
+    /// Disk that spilling SQL may use, bytes [default: 10737418240]
+    query_spill_bytes_max: u64 = 10 << 30, "SPENDLAKE_QUERY_SPILL_BYTES_MAX", "Queries";
+}
+
+impl Config {
+    /// Merges defaults, `file` (or `spendlake.toml` where it exists) and `args`.
+    pub fn resolve(file: Option<&Path>, args: &ConfigArgs) -> Result<Self> {
+        check_environment(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()))?;
+        let mut figment = Figment::from(Serialized::defaults(Self::default()));
+        figment = match file {
+            Some(path) if !path.is_file() => {
+                let path = path.display();
+                return Err(Error::not_found(format!("no settings file at {path}; check --config")));
+            }
+            Some(path) => figment.merge(Toml::file_exact(path)),
+            None => figment.merge(Toml::file_exact("spendlake.toml")),
+        };
+        figment
+            .merge(Serialized::defaults(args))
+            .extract()
+            .context(ErrorKind::Invalid, "the settings cannot be used")
+    }
+}
+
+/// Refuses `SPENDLAKE_…` variables that no setting reads: a misspelt limit
+/// must not be silently without effect.
+fn check_environment(names: impl Iterator<Item = String>) -> Result<()> {
+    for name in names {
+        // SPENDLAKE_BENCH_… and SPENDLAKE_TEST_… steer the benches and tests.
+        let foreign = name.starts_with("SPENDLAKE_BENCH_") || name.starts_with("SPENDLAKE_TEST_");
+        if name.starts_with("SPENDLAKE_") && !foreign && !ENVIRONMENT.contains(&name.as_str()) {
+            let message = format!(
+                "environment variable {name} is not a setting; `spendlake serve --help` lists them"
+            );
+            return Err(Error::invalid(message));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flag_beats_the_file_and_the_file_beats_the_default() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let file = folder.path().join("spendlake.toml");
+        std::fs::write(&file, "flush_rows_max = 7\nhot_rows_max = 8\n").expect("write");
+        let args = ConfigArgs { flush_rows_max: Some(9), ..ConfigArgs::default() };
+        let config = Config::resolve(Some(&file), &args).expect("settings");
+        assert_eq!((config.flush_rows_max, config.hot_rows_max), (9, 8));
+        assert_eq!(config.dedup_window_days, 35);
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_by_name() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let file = folder.path().join("spendlake.toml");
+        std::fs::write(&file, "flush_row_max = 7\n").expect("write");
+        let error = Config::resolve(Some(&file), &ConfigArgs::default()).expect_err("refused");
+        assert!(error.full_message().contains("flush_row_max"), "{}", error.full_message());
+        let error = check_environment(["SPENDLAKE_FLUSH_ROW_MAX".to_owned()].into_iter());
+        assert!(error.is_err());
+    }
+}

@@ -1,0 +1,15 @@
+//! What a usage event is: identifiers, token classes, money, and the Arrow
+//! schemas that every other module shares. No input or output happens here.
+
+mod decimal;
+mod event;
+mod money;
+mod schema;
+
+pub use decimal::{DecimalError, ParsedDecimal, parse_decimal};
+pub use event::{CostSource, Entry, Status, TokenCounts, UsageEvent};
+pub use money::{MONEY_SCALE, Money};
+pub use schema::{
+    ColumnKind, DAILY_GRAIN, TABLES, TableSpec, rejected_events_schema, usage_daily_schema,
+    usage_events_schema,
+};
