@@ -6,7 +6,7 @@ use crate::error::ErrorKind;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_that_landed_with_an_error_is_a_success_and_counts_once() {
     let rig = Rig::new().await;
-    rig.store.fail_next_commit(Fault::ErrorAfterCommit);
+    rig.store.fail_next_commit(Fault::ErrorAfterLanding);
     let batch = rows(EVENTS, day(1), 0..10);
     let snapshot = rig.table.append(vec![batch.clone()], transaction(7)).await.expect("landed");
     assert_eq!((snapshot.version, snapshot.rows()), (1, 10));
@@ -19,7 +19,7 @@ async fn a_commit_that_landed_with_an_error_is_a_success_and_counts_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_that_failed_leaves_nothing_and_can_be_repeated() {
     let rig = Rig::new().await;
-    rig.store.fail_next_commit(Fault::ErrorBeforeCommit);
+    rig.store.fail_next_commit(Fault::ErrorAtOnce);
     let batch = rows(EVENTS, day(1), 0..10);
     let error = rig.table.append(vec![batch.clone()], transaction(7)).await.expect_err("failed");
     assert_eq!(error.kind(), ErrorKind::Unavailable);
@@ -34,7 +34,7 @@ async fn a_commit_that_failed_leaves_nothing_and_can_be_repeated() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_append_dropped_after_its_commit_counts_once() {
     let rig = Rig::new().await;
-    rig.store.fail_next_commit(Fault::SilenceAfterCommit);
+    rig.store.fail_next_commit(Fault::SilenceAfterLanding);
     let batch = rows(EVENTS, day(1), 0..10);
     let append = rig.table.append(vec![batch.clone()], transaction(7));
     tokio::time::timeout(Duration::from_secs(2), append).await.expect_err("never ends");
@@ -51,11 +51,11 @@ async fn a_compaction_that_landed_with_an_error_is_a_success() {
         let batch = rows(EVENTS, day(1), step * 10..step * 10 + 10);
         rig.table.append(vec![batch], transaction(step + 1)).await.expect("append");
     }
-    rig.store.fail_next_commit(Fault::ErrorBeforeCommit);
+    rig.store.fail_next_commit(Fault::ErrorAtOnce);
     let error = rig.table.compact(day(1)).await.expect_err("failed");
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert_eq!(rig.table.snapshot().files.len(), 3);
-    rig.store.fail_next_commit(Fault::ErrorAfterCommit);
+    rig.store.fail_next_commit(Fault::ErrorAfterLanding);
     let outcome = rig.table.compact(day(1)).await.expect("landed");
     assert_eq!(outcome.snapshot.files.len(), 1);
     assert_eq!(totals(&rig.table), (30, cost_of(0..30)));

@@ -172,11 +172,11 @@ impl DiskSync for RecordingDisk {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fault {
     /// The commit is written, then an error is returned.
-    ErrorAfterCommit,
+    ErrorAfterLanding,
     /// Nothing is written.
-    ErrorBeforeCommit,
+    ErrorAtOnce,
     /// The commit is written, then nothing is returned.
-    SilenceAfterCommit,
+    SilenceAfterLanding,
 }
 
 /// A store that fails the next commit as told.
@@ -212,13 +212,13 @@ impl ObjectStore for FaultyStore {
     ) -> object_store::Result<PutResult> {
         let commit = location.as_ref().ends_with(".json");
         let fault = if commit { self.fault.lock().expect("lock").take() } else { None };
-        if fault == Some(Fault::ErrorBeforeCommit) {
+        if fault == Some(Fault::ErrorAtOnce) {
             return Err(injected());
         }
         let result = self.inner.put_opts(location, payload, options).await?;
         match fault {
-            Some(Fault::ErrorAfterCommit) => Err(injected()),
-            Some(Fault::SilenceAfterCommit) => std::future::pending().await,
+            Some(Fault::ErrorAfterLanding) => Err(injected()),
+            Some(Fault::SilenceAfterLanding) => std::future::pending().await,
             _ => Ok(result),
         }
     }
