@@ -1,1 +1,12 @@
-//! The integration tests: one binary.
+//! The integration tests: one binary, since each one links the query engine.
+
+mod support;
+
+mod bad_input;
+mod crash;
+mod faults;
+mod model;
+mod open_at_rest;
+mod repository;
+mod routes;
+mod serving;

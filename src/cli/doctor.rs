@@ -68,7 +68,7 @@ async fn examine(session: &Session) -> DoctorReport {
         Ok(app) => {
             checks.push(check("lock", CheckStatus::Ok, "free; taken for this look".to_owned()));
             match app.doctor().await {
-                Ok(report) => checks = worst_of(report.checks, checks),
+                Ok(report) => checks.extend(report.checks),
                 Err(error) => {
                     checks.push(check("tables", CheckStatus::Failed, error.full_message()));
                 }
@@ -80,18 +80,6 @@ async fn examine(session: &Session) -> DoctorReport {
         Err(error) => checks.push(check("opening", CheckStatus::Failed, error.full_message())),
     }
     DoctorReport { checks }
-}
-
-/// Both lists; of two checks of one name the more severe, else the first.
-fn worst_of(mut checks: Vec<Check>, more: Vec<Check>) -> Vec<Check> {
-    for other in more {
-        match checks.iter_mut().find(|check| check.name == other.name) {
-            Some(check) if severity(check.status) < severity(other.status) => *check = other,
-            Some(_) => {}
-            None => checks.push(other),
-        }
-    }
-    checks
 }
 
 fn check(name: &'static str, status: CheckStatus, detail: String) -> Check {

@@ -1,6 +1,29 @@
-//! From acknowledged to committed: the one orchestrator of log, hot buffer,
-//! lake and rollup.
+//! From received to committed: the one orchestrator of write-ahead log, hot
+//! buffer, lake and rollup.
+//!
+//! One thread acknowledges (`writer`): it judges duplicates, appends a group
+//! of requests as one frame, syncs, and publishes. One task commits
+//! (`flusher`): it takes what is hot, commits it to the lake, truncates the
+//! log, and brings the rollup up to the lake's version. Both publish through
+//! `state`, where every reader takes its [`View`].
 
+mod crash;
+mod flusher;
+mod group;
+mod maintenance;
+mod old_events;
+mod plan;
+mod record;
+mod recover;
+mod report;
+mod rollup_refresh;
+mod state;
+mod store;
 mod view;
+mod writer;
 
+pub use maintenance::CompactReport;
+pub use plan::FlushLimits;
+pub use report::{IngestReport, LineResult, LineStatus};
+pub use store::{Store, StoreStats};
 pub use view::View;

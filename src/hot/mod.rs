@@ -17,7 +17,7 @@ pub struct HotBatch {
     pub events: RecordBatch,
     /// Its rows of `rejected_events`; may be empty.
     pub rejected: RecordBatch,
-    /// When it was acknowledged, in microseconds since 1970.
+    /// When its oldest row was acknowledged, in microseconds since 1970.
     pub recorded_at_micros: i64,
 }
 
@@ -40,6 +40,11 @@ pub struct HotSnapshot {
 }
 
 impl HotSnapshot {
+    /// A snapshot of `batches`, which stand by ascending sequence number.
+    pub fn from_batches(batches: Vec<Arc<HotBatch>>) -> Self {
+        Self { batches }
+    }
+
     /// The batches, by ascending sequence number.
     pub fn batches(&self) -> &[Arc<HotBatch>] {
         &self.batches

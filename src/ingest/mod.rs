@@ -1,1 +1,16 @@
-//! ingest
+//! Bytes of an accepted format → validated, attributed, priced events, plus a
+//! reason for every rejected line. Nothing here touches the disk.
+
+mod body;
+mod field;
+mod identity;
+mod lines;
+mod prepare;
+mod rejected;
+mod validate;
+mod wire;
+
+pub use body::{Encoding, decompress};
+pub use identity::{EventKey, identity_bytes};
+pub use prepare::{Intake, IntakeLimits, PreparedLine, PreparedRequest};
+pub use rejected::{RejectReason, Rejection, rejected_batch};

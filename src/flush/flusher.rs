@@ -1,0 +1,178 @@
+//! Commits what is hot, truncates the log, and covers the lake by the rollup.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use arrow::array::RecordBatch;
+use super::crash::crash_point;
+use super::rollup_refresh::{Refreshed, refresh};
+use super::state::State;
+use super::writer::{Log, approximate};
+use crate::clock::Clock;
+use crate::dedup::{FrozenKeys, merge_runs, write_run};
+use crate::error::{Context, Result};
+use crate::hot::{HotBatch, HotSnapshot};
+use crate::lake::{Lake, LakeFile, LakeTable, TableSnapshot, Transaction};
+use crate::rollup::Segment;
+
+/// The flusher's parts. One flush runs at a time.
+#[derive(Debug)]
+pub(super) struct Flusher {
+    pub(super) lake: Arc<Lake>,
+    pub(super) state: Arc<State>,
+    pub(super) log: Arc<Mutex<Log>>,
+    pub(super) dedup_dir: PathBuf,
+    /// Names this data directory in the tables' application transactions.
+    pub(super) application: String,
+    pub(super) clock: Arc<dyn Clock>,
+    /// Held by whoever changes the tables, one at a time. It keeps the keys
+    /// that a flush took out of the memory and did not save yet.
+    pub(super) turn: tokio::sync::Mutex<Vec<Arc<FrozenKeys>>>,
+}
+
+impl Flusher {
+    /// Commits everything that is hot now. Safe to call again after an error:
+    /// what the tables hold already is not written again.
+    pub(super) async fn flush(&self) -> Result<()> {
+        let mut unsaved_keys = self.turn.lock().await;
+        let started = Instant::now();
+        let hot = {
+            let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+            unsaved_keys.extend(log.dedup.freeze());
+            self.state.freeze()
+        };
+        let Some(last) = hot.batches().last() else { return self.cover().await };
+        let through = last.sequence;
+        let rows = |batch: &HotBatch| batch.rejected.clone();
+        let rejected = self.commit(&self.lake.rejected, &hot, through, rows).await?;
+        crash_point("between_table_commits");
+        let before = self.state.view();
+        let rows = |batch: &HotBatch| batch.events.clone();
+        let events = self.commit(&self.lake.events, &hot, through, rows).await?;
+        let uncovered = uncovered_files(&before.uncovered_files, &before.events, &events);
+        crash_point("after_commit");
+        self.state.flushed(events, rejected, uncovered, through);
+        self.save_keys(&mut unsaved_keys).await?;
+        crash_point("before_truncate");
+        self.truncate(through)?;
+        metrics::histogram!("spendlake_flush_seconds").record(started.elapsed());
+        metrics::counter!("spendlake_flushed_rows_total").increment(hot.rows() as u64);
+        self.cover().await
+    }
+
+    /// Appends the rows of `hot` that `table` does not hold yet.
+    async fn commit(
+        &self,
+        table: &LakeTable,
+        hot: &HotSnapshot,
+        through: u64,
+        rows: impl Fn(&HotBatch) -> RecordBatch,
+    ) -> Result<Arc<TableSnapshot>> {
+        let held = table.transaction_version(&self.application).await?;
+        let held = held.and_then(|held| u64::try_from(held).ok()).unwrap_or(0);
+        let missing: Vec<RecordBatch> = hot
+            .batches()
+            .iter()
+            .filter(|batch| batch.sequence > held)
+            .map(|batch| rows(batch))
+            .filter(|batch| batch.num_rows() > 0)
+            .collect();
+        if missing.is_empty() {
+            return Ok(table.snapshot());
+        }
+        let version = i64::try_from(through).internal("a WAL sequence number beyond 2^63")?;
+        let application = self.application.clone();
+        table.append(missing, Transaction { application, version }).await
+    }
+
+    /// Writes the keys of the flushed frames to disk, so that the log is no
+    /// longer needed to remember them.
+    async fn save_keys(&self, unsaved: &mut Vec<Arc<FrozenKeys>>) -> Result<()> {
+        let day = self.today();
+        while let Some(frozen) = unsaved.first().cloned() {
+            let (dir, keys) = (self.dedup_dir.clone(), Arc::clone(&frozen));
+            let run = tokio::task::spawn_blocking(move || write_run(&dir, &keys, day))
+                .await
+                .internal("writing dedup keys")??;
+            let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+            log.dedup.install(&frozen, run)?;
+            unsaved.remove(0);
+        }
+        Ok(())
+    }
+
+    /// Forgets keys that are older than the window, and merges key runs.
+    pub(super) async fn maintain_keys(&self) -> Result<()> {
+        let _turn = self.turn.lock().await;
+        let log = || self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        log().dedup.expire(self.today())?;
+        loop {
+            let Some(plan) = log().dedup.plan_merge() else { return Ok(()) };
+            let dir = self.dedup_dir.clone();
+            let (plan, run) = tokio::task::spawn_blocking(move || {
+                let run = merge_runs(&dir, &plan);
+                (plan, run)
+            })
+            .await
+            .internal("merging dedup keys")?;
+            log().dedup.install_merged(&plan, run?)?;
+        }
+    }
+
+    /// Days since 1970-01-01.
+    fn today(&self) -> i32 {
+        i32::try_from(self.clock.now().timestamp().div_euclid(86_400)).unwrap_or(i32::MAX)
+    }
+
+    fn truncate(&self, through: u64) -> Result<()> {
+        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        log.wal.truncate_through(through)?;
+        metrics::gauge!("spendlake_wal_bytes").set(approximate(log.wal.bytes()));
+        Ok(())
+    }
+
+    /// Brings the rollup up to the lake's version, and the cube with it.
+    pub(super) async fn cover(&self) -> Result<()> {
+        crash_point("before_rollup");
+        let view = self.state.view();
+        if view.uncovered_files.is_empty() {
+            return Ok(());
+        }
+        // Frames after the lake's last one stay in their own segments.
+        let held = self.lake.events.transaction_version(&self.application).await?;
+        let through = held.and_then(|held| u64::try_from(held).ok()).unwrap_or(0);
+        let Refreshed { daily, added, replaced } = refresh(&self.lake).await?;
+        if replaced {
+            let covered = self.load_covered().await?;
+            self.state.rolled_up(Arc::clone(&daily), None, through);
+            self.state.rebuilt(daily, covered);
+            return Ok(());
+        }
+        let segment = match (self.state.cube(), added) {
+            (Some(cube), Some(rows)) if rows.num_rows() > 0 => Some(cube.segment(&rows)?),
+            _ => None,
+        };
+        self.state.rolled_up(daily, segment, through);
+        Ok(())
+    }
+
+    /// Reads the whole stored rollup into segments.
+    pub(super) async fn load_covered(&self) -> Result<Vec<Arc<Segment>>> {
+        let Some(cube) = self.state.cube() else { return Ok(Vec::new()) };
+        super::recover::load_segments(&self.lake, &cube).await
+    }
+}
+
+/// The files of `after` that the rollup does not cover: those that were
+/// uncovered, and those that are new.
+fn uncovered_files(
+    uncovered: &[LakeFile],
+    before: &TableSnapshot,
+    after: &TableSnapshot,
+) -> Vec<LakeFile> {
+    let known: std::collections::HashSet<&str> =
+        before.files.iter().map(|file| file.path.as_str()).collect();
+    let fresh = after.files.iter().filter(|file| !known.contains(file.path.as_str()));
+    uncovered.iter().chain(fresh).cloned().collect()
+}

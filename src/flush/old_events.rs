@@ -1,0 +1,190 @@
+//! Events older than the dedup window: their copies are looked for in the
+//! lake, in the day they belong to.
+//!
+//! The memory of keys holds everything received since `covered_since`. A copy
+//! received before that can only stand in the lake, and with the same
+//! event_time it stands in the same day.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow::array::{ArrayRef, AsArray, RecordBatch};
+use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use xxhash_rust::xxh3::{Xxh3, xxh3_128};
+
+use crate::error::{Error, Result};
+use crate::lake::LakeTable;
+use crate::model::UsageEvent;
+
+/// A day's stored events: by key, a fingerprint of what a copy must share.
+pub(super) type DayKeys = HashMap<u128, u64>;
+
+/// The stored keys of the days that one request asks about.
+#[derive(Debug, Default)]
+pub(super) struct OldEvents {
+    days: HashMap<NaiveDate, Arc<DayKeys>>,
+}
+
+impl OldEvents {
+    /// Whether the lake holds a copy of `event`, and whether it says the same.
+    pub(super) fn find(&self, key: u128, event: &UsageEvent) -> Option<bool> {
+        let stored = self.days.get(&event.usage_date)?.get(&key)?;
+        Some(*stored == stored_fingerprint(event))
+    }
+}
+
+/// Days kept in memory; a day is read again after it was dropped.
+const DAYS_CACHED_MAX: usize = 64;
+
+/// Reads days from the lake and keeps the latest ones.
+#[derive(Debug)]
+pub(super) struct OldEventReader {
+    cache: Mutex<Cache>,
+}
+
+#[derive(Debug, Default)]
+struct Cache {
+    /// Days read before this moved do not know what was dropped since.
+    covered_since: Option<DateTime<Utc>>,
+    days: HashMap<NaiveDate, Arc<DayKeys>>,
+}
+
+/// Columns that identify an event.
+pub(super) const IDENTITY_COLUMNS: [&str; 3] = ["organization_id", "source", "event_id"];
+
+/// Columns that identify an event and tell a conflict from a duplicate.
+const COLUMNS: [&str; 11] = [
+    "organization_id",
+    "source",
+    "event_id",
+    "event_time",
+    "model_name",
+    "input_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+    "cache_write_1h_tokens",
+    "output_tokens",
+    "reasoning_tokens",
+];
+
+/// Calls `visit` with the key of each row of `batch`.
+pub(super) fn for_each_key(batch: &RecordBatch, mut visit: impl FnMut(u128)) -> Result<()> {
+    let [organization, source, event_id] = IDENTITY_COLUMNS.map(|name| column(batch, name));
+    let (organization, source) = (organization?.as_string::<i32>(), source?.as_string::<i32>());
+    let event_id = event_id?.as_string::<i32>();
+    let mut bytes = Vec::with_capacity(128);
+    for row in 0..batch.num_rows() {
+        let parts = [organization.value(row), source.value(row), event_id.value(row)];
+        crate::ingest::identity_bytes(parts, &mut bytes);
+        visit(xxh3_128(&bytes));
+    }
+    Ok(())
+}
+
+fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef> {
+    batch.column_by_name(name).ok_or_else(|| Error::internal(format!("no column {name}")))
+}
+
+impl OldEventReader {
+    pub(super) fn new() -> Self {
+        Self { cache: Mutex::default() }
+    }
+
+    /// The stored keys of every day that an event of `events` from before
+    /// `covered_since` belongs to. Blocks while reading files.
+    pub(super) fn read(
+        &self,
+        events: &[UsageEvent],
+        covered_since: DateTime<Utc>,
+        table: &LakeTable,
+    ) -> Result<OldEvents> {
+        // A copy may have been received up to an hour before its event_time.
+        let horizon = covered_since + TimeDelta::hours(1);
+        let dates: BTreeSet<NaiveDate> = events
+            .iter()
+            .filter(|event| event.event_time < horizon)
+            .map(|event| event.usage_date)
+            .collect();
+        let mut old = OldEvents::default();
+        for date in dates {
+            let keys = match self.cached(date, covered_since) {
+                Some(keys) => keys,
+                None => {
+                    let keys = Arc::new(read_day(date, table)?);
+                    self.keep(date, covered_since, &keys);
+                    keys
+                }
+            };
+            old.days.insert(date, keys);
+        }
+        Ok(old)
+    }
+
+    fn cached(&self, date: NaiveDate, covered_since: DateTime<Utc>) -> Option<Arc<DayKeys>> {
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        if cache.covered_since != Some(covered_since) {
+            *cache = Cache { covered_since: Some(covered_since), days: HashMap::new() };
+        }
+        cache.days.get(&date).cloned()
+    }
+
+    fn keep(&self, date: NaiveDate, covered_since: DateTime<Utc>, keys: &Arc<DayKeys>) {
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        if cache.covered_since == Some(covered_since) {
+            if cache.days.len() >= DAYS_CACHED_MAX {
+                cache.days.clear();
+            }
+            cache.days.insert(date, Arc::clone(keys));
+        }
+    }
+}
+
+fn read_day(date: NaiveDate, table: &LakeTable) -> Result<DayKeys> {
+    let mut keys = DayKeys::new();
+    for file in table.snapshot().files.iter().filter(|file| file.date == date) {
+        for batch in table.read_file(file, Some(&COLUMNS))? {
+            add_keys(&batch?, &mut keys)?;
+        }
+    }
+    Ok(keys)
+}
+
+fn add_keys(batch: &RecordBatch, keys: &mut DayKeys) -> Result<()> {
+    let model = column(batch, "model_name")?.as_string::<i32>();
+    let time = column(batch, "event_time")?.as_primitive::<TimestampMicrosecondType>();
+    let tokens = COLUMNS[5..]
+        .iter()
+        .map(|name| Ok(column(batch, name)?.as_primitive::<Int64Type>()))
+        .collect::<Result<Vec<_>>>()?;
+    let mut row = 0;
+    for_each_key(batch, |key| {
+        let numbers = tokens.iter().map(|column| column.value(row));
+        keys.insert(key, hash_stored(time.value(row), model.value(row), numbers));
+        row += 1;
+    })
+}
+
+fn stored_fingerprint(event: &UsageEvent) -> u64 {
+    let tokens = &event.tokens;
+    let numbers = [
+        tokens.input,
+        tokens.cache_read,
+        tokens.cache_write,
+        tokens.cache_write_1h,
+        tokens.output,
+        tokens.reasoning,
+    ];
+    hash_stored(event.event_time.timestamp_micros(), &event.model_name, numbers.into_iter())
+}
+
+/// What a stored row surely kept as it was sent: time, model and tokens.
+fn hash_stored(time: i64, model: &str, tokens: impl Iterator<Item = i64>) -> u64 {
+    let mut hash = Xxh3::new();
+    hash.update(&time.to_le_bytes());
+    hash.update(model.as_bytes());
+    for count in tokens {
+        hash.update(&count.to_le_bytes());
+    }
+    hash.digest()
+}

@@ -1,0 +1,117 @@
+//! Brings the stored rollup up to the lake's version: reads the files added
+//! since, aggregates them, appends the result with the version it covers.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use chrono::NaiveDate;
+
+use crate::error::{Context, Error, Result};
+use crate::lake::{Lake, LakeFile, TableSnapshot, Transaction};
+use crate::rollup::{daily_rows, merge_daily_rows};
+
+/// The rollup's commits carry the covered version of `usage_events` under
+/// this name.
+const COVERAGE: &str = "rollup";
+
+/// Rows aggregated in one step, which bounds memory.
+const STEP_ROWS_MAX: usize = 1_000_000;
+
+/// What a refresh added.
+#[derive(Debug)]
+pub(super) struct Refreshed {
+    pub(super) daily: Arc<TableSnapshot>,
+    /// The new rows of `usage_daily`, already stored.
+    pub(super) added: Option<RecordBatch>,
+    /// Dates of which all rows were replaced, so that `added` does not tell
+    /// the whole change.
+    pub(super) replaced: bool,
+}
+
+/// The version of `usage_events` that the rollup covers; −1 before the first.
+pub(super) async fn covered_version(lake: &Lake) -> Result<i64> {
+    Ok(lake.daily.transaction_version(COVERAGE).await?.unwrap_or(-1))
+}
+
+/// Covers the lake's current version.
+pub(super) async fn refresh(lake: &Arc<Lake>) -> Result<Refreshed> {
+    let target = lake.events.snapshot();
+    let covered = covered_version(lake).await?;
+    if covered >= target.version {
+        let daily = lake.daily.snapshot();
+        return Ok(Refreshed { daily, added: None, replaced: false });
+    }
+    let changes = lake.events.changes_since(covered).await?;
+    if !changes.replaced_dates.is_empty() {
+        let dates: BTreeSet<NaiveDate> = changes
+            .replaced_dates
+            .iter()
+            .copied()
+            .chain(changes.files.iter().map(|file| file.date))
+            .collect();
+        let daily = rebuild(lake, dates).await?;
+        return Ok(Refreshed { daily, added: None, replaced: true });
+    }
+    let added = aggregate(lake, changes.files).await?;
+    let rows = added.iter().cloned().collect();
+    let daily = lake.daily.append(rows, coverage(target.version)).await?;
+    Ok(Refreshed { daily, added, replaced: false })
+}
+
+/// Replaces the rollup of `dates` by a fresh aggregate of their events, which
+/// also covers the lake's current version: the caller sees to it that no other
+/// date has uncovered files.
+pub(super) async fn rebuild(
+    lake: &Arc<Lake>,
+    dates: BTreeSet<NaiveDate>,
+) -> Result<Arc<TableSnapshot>> {
+    let target = lake.events.snapshot();
+    let of_dates = |snapshot: &TableSnapshot| -> Vec<LakeFile> {
+        snapshot.files.iter().filter(|file| dates.contains(&file.date)).cloned().collect()
+    };
+    let rows = aggregate(lake, of_dates(&target)).await?;
+    let stale = of_dates(&lake.daily.snapshot());
+    let covered = covered_version(lake).await?;
+    let transaction = (covered < target.version).then(|| coverage(target.version));
+    lake.daily.replace(stale, rows.into_iter().collect(), transaction).await
+}
+
+fn coverage(version: i64) -> Transaction {
+    Transaction { application: COVERAGE.to_owned(), version }
+}
+
+/// The daily rows of `files`, in steps of bounded memory.
+async fn aggregate(lake: &Arc<Lake>, files: Vec<LakeFile>) -> Result<Option<RecordBatch>> {
+    if files.is_empty() {
+        return Ok(None);
+    }
+    let lake = Arc::clone(lake);
+    tokio::task::spawn_blocking(move || aggregate_files(&lake, &files))
+        .await
+        .internal("aggregating new files")?
+        .map(Some)
+}
+
+fn aggregate_files(lake: &Lake, files: &[LakeFile]) -> Result<RecordBatch> {
+    let (mut pending, mut pending_rows, mut parts) = (Vec::new(), 0, Vec::new());
+    for file in files {
+        for batch in lake.events.read_file(file, None)? {
+            let batch = batch?;
+            pending_rows += batch.num_rows();
+            pending.push(batch);
+            if pending_rows >= STEP_ROWS_MAX {
+                parts.push(daily_rows(&pending)?);
+                pending.clear();
+                pending_rows = 0;
+            }
+        }
+    }
+    if !pending.is_empty() {
+        parts.push(daily_rows(&pending)?);
+    }
+    match parts.len() {
+        1 => parts.pop().ok_or_else(|| Error::internal("no part")),
+        _ => merge_daily_rows(&parts),
+    }
+}

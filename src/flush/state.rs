@@ -1,0 +1,250 @@
+//! The one place where a change becomes visible: every publication swaps in a
+//! complete [`View`].
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwap;
+use arrow::compute::concat_batches;
+
+use super::plan::{HotStats, pieces_to_join};
+use super::view::View;
+use crate::error::{Context, Result};
+use crate::hot::{HotBatch, HotSnapshot};
+use crate::lake::{LakeFile, TableSnapshot};
+use crate::model::{rejected_events_schema, usage_events_schema};
+use crate::rollup::{Cube, Segment};
+
+/// The cube's segment of one or more frames.
+#[derive(Debug, Clone)]
+struct RecentSegment {
+    /// The last frame it holds.
+    sequence: u64,
+    segment: Arc<Segment>,
+}
+
+/// The daily aggregates in memory.
+#[derive(Debug)]
+struct CubeState {
+    cube: Arc<Cube>,
+    /// What the stored rollup covers.
+    covered: Vec<Arc<Segment>>,
+    /// Frames that it does not cover yet, oldest first.
+    recent: Vec<RecentSegment>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    view: View,
+    cube: Option<CubeState>,
+    /// Frames up to here are being flushed; they must not be joined with
+    /// later ones, since they leave the hot buffer without them.
+    frozen_through: u64,
+    cube_bytes_max: usize,
+}
+
+/// The current state and its readers' side.
+#[derive(Debug)]
+pub(super) struct State {
+    published: ArcSwap<View>,
+    inner: Mutex<Inner>,
+}
+
+impl State {
+    /// A state that shows `view`, with `covered` as the rollup's part of the
+    /// cube.
+    pub(super) fn new(
+        view: View,
+        cube: Arc<Cube>,
+        covered: Vec<Arc<Segment>>,
+        cube_bytes_max: usize,
+    ) -> Self {
+        let published = ArcSwap::from_pointee(view.clone());
+        let cube = Some(CubeState { cube, covered, recent: Vec::new() });
+        let inner = Inner { view, cube, frozen_through: 0, cube_bytes_max };
+        let state = Self { published, inner: Mutex::new(inner) };
+        state.publish(&mut state.lock());
+        state
+    }
+
+    /// What a query reads: taken once, it never changes.
+    pub(super) fn view(&self) -> Arc<View> {
+        self.published.load_full()
+    }
+
+    /// The cube, for coding rows outside the lock; `None` once it was dropped
+    /// because it outgrew its limit.
+    pub(super) fn cube(&self) -> Option<Arc<Cube>> {
+        self.lock().cube.as_ref().map(|state| Arc::clone(&state.cube))
+    }
+
+    /// Makes a durable frame visible.
+    pub(super) fn acknowledge(&self, batch: HotBatch, segment: Option<Arc<Segment>>) {
+        let mut inner = self.lock();
+        inner.view.sequence = batch.sequence;
+        inner.view.as_of_micros = batch.recorded_at_micros;
+        let frozen = inner.frozen_through;
+        if let (Some(cube), Some(segment)) = (&mut inner.cube, segment) {
+            cube.recent.push(RecentSegment { sequence: batch.sequence, segment });
+            cube.join_recent(frozen);
+        }
+        let hot = inner.view.hot.with(Arc::new(batch));
+        inner.view.hot = join_hot(&hot, frozen).unwrap_or_else(|error| {
+            // More pieces are slower to read, not wrong.
+            tracing::error!(error = error.full_message(), "hot rows stay unjoined");
+            hot
+        });
+        self.publish(&mut inner);
+    }
+
+    /// Marks what is hot now as being flushed, and hands it out.
+    pub(super) fn freeze(&self) -> HotSnapshot {
+        let mut inner = self.lock();
+        inner.frozen_through = inner.view.sequence;
+        inner.view.hot.clone()
+    }
+
+    /// The lake holds every frame up to `through`: its files replace the hot
+    /// rows in one step.
+    pub(super) fn flushed(
+        &self,
+        events: Arc<TableSnapshot>,
+        rejected: Arc<TableSnapshot>,
+        uncovered_files: Vec<LakeFile>,
+        through: u64,
+    ) {
+        let mut inner = self.lock();
+        inner.view.events = events;
+        inner.view.rejected = rejected;
+        inner.view.uncovered_files = uncovered_files;
+        inner.view.hot = inner.view.hot.after(through);
+        self.publish(&mut inner);
+    }
+
+    /// The stored rollup covers every frame up to `through`; `added` holds the
+    /// same rows as the recent segments that it replaces.
+    pub(super) fn rolled_up(
+        &self,
+        daily: Arc<TableSnapshot>,
+        added: Option<Arc<Segment>>,
+        through: u64,
+    ) {
+        let mut inner = self.lock();
+        inner.view.daily = daily;
+        inner.view.uncovered_files = Vec::new();
+        if let Some(cube) = &mut inner.cube {
+            cube.recent.retain(|recent| recent.sequence > through);
+            cube.covered.extend(added);
+        }
+        self.publish(&mut inner);
+    }
+
+    /// Rewritten files: other files, the same rows.
+    pub(super) fn rewritten(
+        &self,
+        events: Arc<TableSnapshot>,
+        rejected: Arc<TableSnapshot>,
+        daily: Arc<TableSnapshot>,
+    ) {
+        let mut inner = self.lock();
+        inner.view.events = events;
+        inner.view.rejected = rejected;
+        inner.view.daily = daily;
+        self.publish(&mut inner);
+    }
+
+    /// The rollup was rebuilt: `covered` replaces its whole part of the cube.
+    pub(super) fn rebuilt(&self, daily: Arc<TableSnapshot>, covered: Vec<Arc<Segment>>) {
+        let mut inner = self.lock();
+        inner.view.daily = daily;
+        if let Some(cube) = &mut inner.cube {
+            cube.covered = covered;
+        }
+        self.publish(&mut inner);
+    }
+
+    /// The rollup's segments, for joining them outside the lock.
+    pub(super) fn covered_segments(&self) -> Vec<Arc<Segment>> {
+        self.lock().cube.as_ref().map(|cube| cube.covered.clone()).unwrap_or_default()
+    }
+
+    /// Puts `joined` in the place of the segments it was made of. Only the
+    /// flusher changes them, so they are still there.
+    pub(super) fn join_covered(&self, parts: &[Arc<Segment>], joined: Arc<Segment>) {
+        let mut inner = self.lock();
+        if let Some(cube) = &mut inner.cube {
+            let is_part = |one: &Arc<Segment>| parts.iter().any(|part| Arc::ptr_eq(part, one));
+            cube.covered.retain(|one| !is_part(one));
+            cube.covered.push(joined);
+        }
+        self.publish(&mut inner);
+    }
+
+    /// What is hot now.
+    pub(super) fn hot_stats(&self) -> HotStats {
+        let view = self.view();
+        HotStats {
+            rows: view.hot.rows(),
+            bytes: view.hot.bytes(),
+            oldest_micros: view.hot.batches().first().map(|batch| batch.recorded_at_micros),
+        }
+    }
+
+    fn publish(&self, inner: &mut Inner) {
+        inner.view.cube = inner.cube.as_ref().map(CubeState::snapshot);
+        if inner.view.cube.as_ref().is_some_and(|cube| cube.bytes() > inner.cube_bytes_max) {
+            tracing::warn!(
+                limit = inner.cube_bytes_max,
+                "the daily aggregates outgrew rollup_cache_bytes_max; they are read from Parquet now"
+            );
+            inner.cube = None;
+            inner.view.cube = None;
+        }
+        self.published.store(Arc::new(inner.view.clone()));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl CubeState {
+    fn snapshot(&self) -> crate::rollup::CubeSnapshot {
+        let recent = self.recent.iter().map(|recent| Arc::clone(&recent.segment));
+        self.cube.snapshot(self.covered.iter().cloned().chain(recent).collect())
+    }
+
+    fn join_recent(&mut self, frozen_through: u64) {
+        let open = self.recent.partition_point(|recent| recent.sequence <= frozen_through);
+        let rows: Vec<usize> =
+            self.recent[open..].iter().map(|recent| recent.segment.rows()).collect();
+        let count = pieces_to_join(&rows);
+        if count > 1 {
+            let parts = self.recent.split_off(self.recent.len() - count);
+            let sequence = parts.last().map_or(0, |part| part.sequence);
+            let segments: Vec<_> = parts.into_iter().map(|part| part.segment).collect();
+            self.recent.push(RecentSegment { sequence, segment: self.cube.merge(&segments) });
+        }
+    }
+}
+
+/// Joins the newest small batches into one.
+fn join_hot(hot: &HotSnapshot, frozen_through: u64) -> Result<HotSnapshot> {
+    let batches = hot.batches();
+    let open = batches.partition_point(|batch| batch.sequence <= frozen_through);
+    let rows: Vec<usize> = batches[open..].iter().map(|batch| batch.rows()).collect();
+    let count = pieces_to_join(&rows);
+    if count < 2 {
+        return Ok(hot.clone());
+    }
+    let (kept, parts) = batches.split_at(batches.len() - count);
+    let doing = "joining hot rows";
+    let events = parts.iter().map(|part| &part.events);
+    let rejected = parts.iter().map(|part| &part.rejected);
+    let joined = HotBatch {
+        sequence: parts.last().map_or(0, |part| part.sequence),
+        events: concat_batches(&usage_events_schema(), events).internal(doing)?,
+        rejected: concat_batches(&rejected_events_schema(), rejected).internal(doing)?,
+        recorded_at_micros: parts.first().map_or(0, |part| part.recorded_at_micros),
+    };
+    Ok(HotSnapshot::from_batches(kept.to_vec()).with(Arc::new(joined)))
+}

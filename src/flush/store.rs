@@ -1,0 +1,341 @@
+//! The door to everything stored: take events in, take a view, flush, close.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+
+use super::flusher::Flusher;
+use super::group::PendingRequest;
+use super::maintenance::{CompactReport, CompactScope};
+use super::old_events::{OldEventReader, OldEvents};
+use super::plan::{FlushLimits, flush_due};
+use super::recover::{Opening, Recovered, create_folders, recover};
+use super::report::IngestReport;
+use super::state::State;
+use super::view::View;
+use super::writer::{Log, Waiting, Writer, approximate};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::error::{Context, Error, ErrorKind, Result};
+use crate::ingest::PreparedRequest;
+use crate::lake::Lake;
+use crate::model::events_to_batch;
+use crate::wal::{DiskStorage, WalStorage};
+
+/// Everything of one data directory that changes.
+#[derive(Debug)]
+pub struct Store {
+    state: Arc<State>,
+    log: Arc<Mutex<Log>>,
+    flusher: Arc<Flusher>,
+    old_events: OldEventReader,
+    limits: FlushLimits,
+    /// Gone once the store is closed.
+    queue: Mutex<Option<mpsc::Sender<Waiting>>>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+    background: Mutex<Option<tokio::task::JoinHandle<()>>>,
+    stop: watch::Sender<bool>,
+}
+
+/// Figures for the health page and the metrics.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreStats {
+    /// Acknowledged rows that the lake does not hold yet.
+    pub hot_rows: usize,
+    /// Their memory, bytes.
+    pub hot_bytes: usize,
+    /// Bytes of the write-ahead log.
+    pub wal_bytes: u64,
+    /// Whether the log failed and nothing more is acknowledged.
+    pub log_failed: bool,
+    /// Memory of the daily aggregates, bytes; 0 when they are not cached.
+    pub cube_bytes: usize,
+    /// Memory of the dedup keys, bytes.
+    pub dedup_bytes: usize,
+}
+
+impl Store {
+    /// Opens `config.data_dir`, replays what only the log holds, and starts
+    /// the writer and the background work. `application` names the directory
+    /// in the tables; `epoch` grows with every opening.
+    pub async fn open(
+        config: &Config,
+        application: String,
+        epoch: u64,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self> {
+        create_folders(&config.data_dir)?;
+        let storage = DiskStorage::open(config.data_dir.join("wal"))
+            .context(ErrorKind::Unavailable, "cannot open the write-ahead log's folder")?;
+        Self::open_with(config, application, epoch, Arc::new(storage), clock).await
+    }
+
+    /// Like [`Store::open`], over another log storage: for fault tests.
+    pub async fn open_with(
+        config: &Config,
+        application: String,
+        epoch: u64,
+        storage: Arc<dyn WalStorage>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self> {
+        create_folders(&config.data_dir)?;
+        let opening = Opening { application: application.clone(), epoch };
+        let Recovered { lake, state, log } =
+            recover(config, &opening, storage, Arc::clone(&clock)).await?;
+        let flusher = Arc::new(Flusher {
+            lake,
+            state: Arc::clone(&state),
+            log: Arc::clone(&log),
+            dedup_dir: config.data_dir.join("dedup"),
+            application,
+            clock,
+            turn: tokio::sync::Mutex::default(),
+        });
+        let flush_wanted = Arc::new(Notify::new());
+        let limits = FlushLimits::from(config);
+        let writer = Writer {
+            log: Arc::clone(&log),
+            state: Arc::clone(&state),
+            flush_wanted: Arc::clone(&flush_wanted),
+            flush_rows_max: limits.rows_max,
+        };
+        let (sender, receiver) = mpsc::channel(config.ingest_queue_max.max(1));
+        let writer = std::thread::Builder::new()
+            .name("writer".to_owned())
+            .spawn(move || writer.run(receiver))
+            .context(ErrorKind::Unavailable, "cannot start the writer thread")?;
+        let (stop, stopped) = watch::channel(false);
+        let background = Background::new(config, &flusher, flush_wanted).run(stopped);
+        Ok(Self {
+            state,
+            log,
+            flusher,
+            old_events: OldEventReader::new(),
+            limits,
+            queue: Mutex::new(Some(sender)),
+            writer: Mutex::new(Some(writer)),
+            background: Mutex::new(Some(tokio::spawn(background))),
+            stop,
+        })
+    }
+
+    /// The current state; a query takes it once.
+    pub fn view(&self) -> Arc<View> {
+        self.state.view()
+    }
+
+    /// The Delta tables.
+    pub fn lake(&self) -> &Arc<Lake> {
+        &self.flusher.lake
+    }
+
+    /// Stores the valid lines of a request. When this returns `Ok`, every line
+    /// reported as accepted is durable and in the next view. Blocks while rows
+    /// are encoded: call it where blocking is allowed.
+    pub async fn ingest(
+        &self,
+        prepared: PreparedRequest,
+        request_id: String,
+        received_at: DateTime<Utc>,
+    ) -> Result<IngestReport> {
+        let hot_rows = self.state.view().hot.rows();
+        if hot_rows >= self.limits.hot_rows_max {
+            return Err(Error::new(
+                ErrorKind::Busy,
+                format!(
+                    "{hot_rows} rows wait to be written to the lake (hot_rows_max); nothing of \
+                     this request was stored: send it again"
+                ),
+            ));
+        }
+        let rows = events_to_batch(&prepared.events)?;
+        let old = self.old_events_of(&prepared)?;
+        let request = PendingRequest { prepared, rows, old, request_id, received_at };
+        let (reply, answer) = oneshot::channel();
+        self.enqueue(Waiting { request, reply })?;
+        answer.await.map_err(|_| {
+            Error::unavailable("the server is stopping; whether this request was stored is open: send it again")
+        })?
+    }
+
+    fn enqueue(&self, waiting: Waiting) -> Result<()> {
+        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(sender) = queue.as_ref() else {
+            return Err(Error::unavailable("the server is stopping; nothing of this request was stored"));
+        };
+        sender.try_send(waiting).map_err(|_| {
+            Error::new(
+                ErrorKind::Busy,
+                "too many requests wait for the log (ingest_queue_max); nothing of this one was \
+                 stored: send it again",
+            )
+        })
+    }
+
+    /// The stored keys of the days of events older than the memory of keys.
+    fn old_events_of(&self, prepared: &PreparedRequest) -> Result<OldEvents> {
+        let covered_since = {
+            let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+            log.dedup.covered_since()
+        };
+        self.old_events.read(&prepared.events, covered_since, &self.flusher.lake.events)
+    }
+
+    /// Commits everything that is hot and covers it by the rollup.
+    pub async fn flush(&self) -> Result<()> {
+        self.flusher.flush().await
+    }
+
+    /// Flushes, then rewrites every day of more than one file.
+    pub async fn compact(&self) -> Result<CompactReport> {
+        self.flusher.flush().await?;
+        let report = self.flusher.compact(CompactScope::All).await?;
+        self.flusher.join_cube().await?;
+        Ok(report)
+    }
+
+    /// Recomputes the whole rollup from the lake's events.
+    pub async fn rebuild_rollup(&self) -> Result<()> {
+        self.flusher.rebuild_all().await
+    }
+
+    /// Deletes replaced files older than `retention`, and writes checkpoints.
+    /// Returns how many were deleted.
+    pub async fn clean_up(&self, retention: TimeDelta) -> Result<usize> {
+        self.flusher.clean_up(retention).await
+    }
+
+    /// Current figures.
+    pub fn stats(&self) -> StoreStats {
+        let view = self.state.view();
+        let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        StoreStats {
+            hot_rows: view.hot.rows(),
+            hot_bytes: view.hot.bytes(),
+            wal_bytes: log.wal.bytes(),
+            log_failed: log.wal.is_failed(),
+            cube_bytes: view.cube.as_ref().map_or(0, |cube| cube.bytes()),
+            dedup_bytes: log.dedup.memory_bytes(),
+        }
+    }
+
+    /// Takes no more requests, answers those that wait, flushes, and stops
+    /// every thread.
+    pub async fn close(&self) -> Result<()> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(writer) = writer {
+            tokio::task::spawn_blocking(move || writer.join())
+                .await
+                .internal("waiting for the writer thread")?
+                .map_err(|_| Error::internal("the writer thread panicked"))?;
+        }
+        let _ = self.stop.send(true);
+        let background = self.background.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(background) = background {
+            background.await.internal("waiting for the background work")?;
+        }
+        if self.stats().log_failed {
+            return Err(Error::unavailable(
+                "the write-ahead log failed; what is durable will be replayed at the next start",
+            ));
+        }
+        self.flusher.flush().await
+    }
+}
+
+/// Flushes and maintains until told to stop.
+struct Background {
+    flusher: Arc<Flusher>,
+    flush_wanted: Arc<Notify>,
+    limits: FlushLimits,
+    files_max: usize,
+    maintenance_interval: TimeDelta,
+    vacuum_retention: TimeDelta,
+}
+
+/// How often the loop looks whether something is due.
+const TICK: Duration = Duration::from_millis(500);
+/// The wait after a failed flush, so that a full disk is not hammered.
+const RETRY_WAIT: Duration = Duration::from_secs(5);
+/// How often files past their retention are deleted, and sums compared.
+const CLEAN_UP_INTERVAL: TimeDelta = TimeDelta::hours(1);
+
+impl Background {
+    fn new(config: &Config, flusher: &Arc<Flusher>, flush_wanted: Arc<Notify>) -> Self {
+        Self {
+            flusher: Arc::clone(flusher),
+            flush_wanted,
+            limits: FlushLimits::from(config),
+            files_max: config.compact_files_max,
+            maintenance_interval: TimeDelta::seconds(i64::from(config.maintenance_interval_seconds)),
+            vacuum_retention: TimeDelta::hours(i64::from(config.vacuum_retention_hours)),
+        }
+    }
+
+    /// Two loops, so that a long compaction holds up no flush for longer than
+    /// one of its steps.
+    async fn run(self, stopped: watch::Receiver<bool>) {
+        tokio::join!(self.flush_loop(stopped.clone()), self.maintenance_loop(stopped));
+    }
+
+    async fn flush_loop(&self, mut stopped: watch::Receiver<bool>) {
+        while !*stopped.borrow() {
+            tokio::select! {
+                () = self.flush_wanted.notified() => {}
+                () = tokio::time::sleep(TICK) => {}
+                _ = stopped.changed() => return,
+            }
+            let stats = self.flusher.state.hot_stats();
+            metrics::gauge!("spendlake_hot_rows").set(approximate(stats.rows as u64));
+            metrics::gauge!("spendlake_hot_bytes").set(approximate(stats.bytes as u64));
+            let now_micros = self.flusher.clock.now().timestamp_micros();
+            if flush_due(stats, now_micros, &self.limits)
+                && !logged("flush", self.flusher.flush().await)
+            {
+                tokio::time::sleep(RETRY_WAIT).await;
+            }
+        }
+    }
+
+    async fn maintenance_loop(&self, mut stopped: watch::Receiver<bool>) {
+        let clock = &self.flusher.clock;
+        let (mut maintained, mut cleaned) = (clock.now(), clock.now());
+        while !*stopped.borrow() {
+            tokio::select! {
+                () = tokio::time::sleep(TICK) => {}
+                _ = stopped.changed() => return,
+            }
+            let now = clock.now();
+            if now - maintained >= self.maintenance_interval {
+                maintained = now;
+                logged("compaction", self.compact_due(now).await);
+                logged("joining the cube", self.flusher.join_cube().await);
+                logged("dedup maintenance", self.flusher.maintain_keys().await);
+            }
+            if now - cleaned >= CLEAN_UP_INTERVAL {
+                cleaned = now;
+                logged("clean-up", self.flusher.clean_up(self.vacuum_retention).await.map(drop));
+                logged("rollup check", self.flusher.check_rollup().await.map(drop));
+            }
+        }
+    }
+
+    async fn compact_due(&self, now: DateTime<Utc>) -> Result<()> {
+        // A day that no flush has touched for ten flush intervals is quiet.
+        let quiet = now.timestamp_millis() - self.limits.age_micros_max / 100;
+        let scope = CompactScope::Due { files_max: self.files_max, quiet_since_millis: quiet };
+        self.flusher.compact(scope).await.map(drop)
+    }
+}
+
+fn logged(what: &str, outcome: Result<()>) -> bool {
+    if let Err(error) = &outcome {
+        metrics::counter!("spendlake_background_errors_total").increment(1);
+        tracing::error!(error = error.full_message(), "{what} failed; it is tried again");
+    }
+    outcome.is_ok()
+}

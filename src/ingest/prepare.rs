@@ -1,0 +1,261 @@
+//! A request body → prepared lines: valid events with their identity, or the
+//! reason why a line is refused.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use super::field::Field;
+use super::identity::{EventKey, event_key};
+use super::lines::split_lines;
+use super::rejected::{RejectReason, Rejection};
+use super::validate::{ValidEvent, string_content, validate};
+use super::wire::WireEvent;
+use crate::config::Config;
+use crate::directory::Directory;
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{CostSource, Entry, Money, UsageEvent};
+use crate::pricing::PriceBook;
+
+/// The bounds of what is accepted.
+#[derive(Debug, Clone)]
+pub struct IntakeLimits {
+    /// Longest single event, bytes.
+    pub line_bytes_max: usize,
+    /// Most events in one request.
+    pub request_events_max: usize,
+    /// How far ahead of the clock `event_time` may be, seconds.
+    pub event_future_seconds_max: u32,
+    /// Oldest `event_time`, days; 0 accepts any age.
+    pub event_age_days_max: u32,
+}
+
+impl From<&Config> for IntakeLimits {
+    fn from(config: &Config) -> Self {
+        Self {
+            line_bytes_max: config.line_bytes_max,
+            request_events_max: config.request_events_max,
+            event_future_seconds_max: config.event_future_seconds_max,
+            event_age_days_max: config.event_age_days_max,
+        }
+    }
+}
+
+impl PreparedLine {
+    /// Turns a valid line into a refused one: a copy of `event`'s id with
+    /// other content was acknowledged before.
+    pub fn refuse_as_conflict(&mut self, event: &UsageEvent) {
+        self.organization_id = Some(event.organization_id.clone());
+        self.source = Some(event.source.clone());
+        self.event_id = Some(event.event_id.clone());
+        self.outcome = Err(Rejection::conflict(&event.event_id));
+    }
+}
+
+/// One line of a request, judged.
+#[derive(Debug)]
+pub struct PreparedLine {
+    /// The line of an NDJSON body or element of an array, from 1.
+    pub number: u64,
+    /// What a refused line says of its identity; a valid line's stands in its
+    /// event.
+    pub organization_id: Option<String>,
+    /// See `organization_id`.
+    pub source: Option<String>,
+    /// See `organization_id`.
+    pub event_id: Option<String>,
+    /// The identity of a valid event, or why the line is refused.
+    pub outcome: Result<EventKey, Rejection>,
+    /// Whether a cost was rounded to twelve digits.
+    pub rounded: bool,
+    /// Of a refused line: its known fields as JSON. Unknown fields and broken
+    /// JSON are not kept, since they may hold prompt text.
+    pub payload: Option<String>,
+}
+
+/// A request's lines, and the events of the valid ones in the same order.
+#[derive(Debug, Default)]
+pub struct PreparedRequest {
+    /// Every line that holds something.
+    pub lines: Vec<PreparedLine>,
+    /// One event per valid line.
+    pub events: Vec<UsageEvent>,
+}
+
+/// Turns bodies into events. Cheap to share; holds no state of its own.
+#[derive(Debug)]
+pub struct Intake {
+    directory: Arc<Directory>,
+    prices: Arc<PriceBook>,
+    limits: IntakeLimits,
+}
+
+impl Intake {
+    /// An intake that attributes by `directory` and prices by `prices`.
+    pub fn new(directory: Arc<Directory>, prices: Arc<PriceBook>, limits: IntakeLimits) -> Self {
+        Self { directory, prices, limits }
+    }
+
+    /// Judges every event of a plain (uncompressed) body. Fails as a whole only
+    /// when the body holds no event or more than the limit.
+    pub fn prepare(&self, body: &[u8], now: DateTime<Utc>) -> Result<PreparedRequest> {
+        let lines = split_lines(body);
+        if lines.is_empty() {
+            return Err(Error::invalid(
+                "the body holds no event; send a JSON object, an array of objects, or one object a line",
+            ));
+        }
+        let limit = self.limits.request_events_max;
+        if lines.len() > limit {
+            let count = lines.len();
+            return Err(Error::new(
+                ErrorKind::LimitExceeded,
+                format!("the body holds {count} events; at most {limit} go into one request (request_events_max); nothing of it was stored"),
+            ));
+        }
+        let mut request = PreparedRequest {
+            lines: Vec::with_capacity(lines.len()),
+            events: Vec::with_capacity(lines.len()),
+        };
+        for line in lines {
+            let prepared = self.prepare_line(line.number, line.text, now, &mut request.events);
+            request.lines.push(prepared);
+        }
+        Ok(request)
+    }
+
+    fn prepare_line(
+        &self,
+        number: u64,
+        text: &[u8],
+        now: DateTime<Utc>,
+        events: &mut Vec<UsageEvent>,
+    ) -> PreparedLine {
+        if text.len() > self.limits.line_bytes_max {
+            let rule = format!(
+                "the event is {} bytes long; at most {} are accepted (line_bytes_max)",
+                text.len(),
+                self.limits.line_bytes_max
+            );
+            return refused(number, None, Rejection::of_line(RejectReason::TooLong, rule));
+        }
+        let wire = match WireEvent::parse(text) {
+            Ok(wire) => wire,
+            Err(error) => return refused(number, None, not_json(text, &error)),
+        };
+        match validate(&wire, now, &self.limits) {
+            Err(rejection) => refused(number, Some(&wire), rejection),
+            Ok(valid) => {
+                let rounded = valid.rounded;
+                let event = self.complete(valid, now);
+                let key = event_key(&event, &wire);
+                let line = PreparedLine {
+                    number,
+                    organization_id: None,
+                    source: None,
+                    event_id: None,
+                    outcome: Ok(key),
+                    rounded,
+                    payload: None,
+                };
+                events.push(event);
+                line
+            }
+        }
+    }
+
+    /// Adds what the server knows: the local date and, where the sender said
+    /// none, the cost.
+    ///
+    /// A reported cost is taken as it is. A missing actual cost is computed
+    /// from the price list, or stays unknown. A missing charged cost is the
+    /// actual cost: without a markup the user pays what the provider charges.
+    fn complete(&self, valid: ValidEvent, now: DateTime<Utc>) -> UsageEvent {
+        let computed = if valid.actual_api_cost.is_none() {
+            self.prices.price(&valid.provider, &valid.model_name, valid.event_time, &valid.tokens)
+        } else {
+            None
+        };
+        let computed = computed.filter(|cost| cost.picos() <= Money::EVENT_PICOS_MAX);
+        let (cost_source, price_version) = match (valid.actual_api_cost, computed) {
+            (Some(_), _) => (CostSource::Reported, None),
+            (None, Some(_)) => (CostSource::Computed, Some(self.prices.version().to_owned())),
+            (None, None) => (CostSource::Unpriced, None),
+        };
+        let actual_api_cost = valid.actual_api_cost.or(computed);
+        UsageEvent {
+            usage_date: self.directory.usage_date(&valid.organization_id, valid.event_time),
+            event_id: valid.event_id,
+            source: valid.source,
+            event_time: valid.event_time,
+            recorded_at: now,
+            organization_id: valid.organization_id,
+            team_id: valid.team_id,
+            department: valid.department,
+            user_id: valid.user_id,
+            api_key_id: valid.api_key_id,
+            conversation_id: valid.conversation_id,
+            provider: valid.provider,
+            model_name: valid.model_name,
+            status: valid.status,
+            topic: valid.topic,
+            tokens: valid.tokens,
+            actual_api_cost,
+            charged_cost: valid.charged_cost.or(actual_api_cost),
+            cost_source,
+            price_version,
+            duration_ms: valid.duration_ms,
+            tags: valid.tags,
+            entry: Entry::Usage,
+        }
+    }
+}
+
+fn refused(number: u64, wire: Option<&WireEvent<'_>>, rejection: Rejection) -> PreparedLine {
+    let identity = |field| {
+        let literal = wire.and_then(|wire| wire.get(field))?;
+        string_content(literal).filter(|text| text.len() <= PAYLOAD_VALUE_BYTES_MAX)
+    };
+    PreparedLine {
+        number,
+        organization_id: identity(Field::OrganizationId).map(Into::into),
+        source: identity(Field::Source).map(Into::into),
+        event_id: identity(Field::EventId).map(Into::into),
+        outcome: Err(rejection),
+        rounded: false,
+        payload: wire.map(kept_payload),
+    }
+}
+
+fn not_json(text: &[u8], error: &serde_json::Error) -> Rejection {
+    let rule = if std::str::from_utf8(text).is_err() {
+        "the event is not valid UTF-8; JSON must be sent as UTF-8".to_owned()
+    } else {
+        // The library appends the position, which names a line of its own.
+        let problem = error.to_string();
+        let problem = problem.split(" at line ").next().unwrap_or_default();
+        format!("not a JSON object with the fields of one event: {problem} at character {}", error.column())
+    };
+    Rejection::of_line(RejectReason::InvalidJson, rule)
+}
+
+/// Literals of a refused line are kept up to this many bytes each.
+const PAYLOAD_VALUE_BYTES_MAX: usize = 1024;
+
+/// The scalar known fields of a refused line, as JSON. Values of a wrong type
+/// (objects, arrays) and tags are left out: text of any kind could hide there.
+fn kept_payload(wire: &WireEvent<'_>) -> String {
+    let mut payload = String::from("{");
+    for field in Field::ALL {
+        let Some(literal) = wire.get(field) else { continue };
+        let scalar = !literal.starts_with(['{', '[']);
+        if scalar && literal.len() <= PAYLOAD_VALUE_BYTES_MAX {
+            if payload.len() > 1 {
+                payload.push(',');
+            }
+            payload.push_str(&format!("\"{}\":{literal}", field.name()));
+        }
+    }
+    payload.push('}');
+    payload
+}

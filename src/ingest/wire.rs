@@ -1,0 +1,67 @@
+//! One event's JSON object, taken apart without interpreting its values: each
+//! field keeps the literal text, so that money is read digit by digit.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::field::{Field, Key};
+
+/// The literal JSON text of each field of one event. `null` counts as absent.
+#[derive(Debug)]
+pub(super) struct WireEvent<'a> {
+    values: [Option<&'a str>; Field::COUNT],
+    /// The first field that stands there twice, if any.
+    pub(super) repeated: Option<Field>,
+    /// The first name that no field has, if any.
+    pub(super) unknown: Option<String>,
+}
+
+impl<'a> WireEvent<'a> {
+    /// Takes one JSON object apart.
+    pub(super) fn parse(line: &'a [u8]) -> serde_json::Result<Self> {
+        serde_json::from_slice(line)
+    }
+
+    /// The literal of `field`.
+    pub(super) fn get(&self, field: Field) -> Option<&'a str> {
+        self.values[field as usize]
+    }
+}
+
+impl<'de> Deserialize<'de> for WireEvent<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct EventVisitor;
+        impl<'de> Visitor<'de> for EventVisitor {
+            type Value = WireEvent<'de>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a JSON object with the fields of one event")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut event =
+                    WireEvent { values: [None; Field::COUNT], repeated: None, unknown: None };
+                let mut seen = [false; Field::COUNT];
+                while let Some(key) = map.next_key::<Key>()? {
+                    match key {
+                        Key::Known(field) => {
+                            let text = map.next_value::<&RawValue>()?.get();
+                            if std::mem::replace(&mut seen[field as usize], true) {
+                                event.repeated.get_or_insert(field);
+                            }
+                            event.values[field as usize] = (text != "null").then_some(text);
+                        }
+                        Key::Unknown(name) => {
+                            map.next_value::<IgnoredAny>()?;
+                            event.unknown.get_or_insert(name);
+                        }
+                    }
+                }
+                Ok(event)
+            }
+        }
+        deserializer.deserialize_map(EventVisitor)
+    }
+}

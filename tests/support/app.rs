@@ -1,0 +1,159 @@
+//! The whole program in this process, asked through its routes.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, Request, header};
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use spendlake::app::App;
+use spendlake::clock::ManualClock;
+use spendlake::config::Config;
+use tower::ServiceExt;
+
+/// A data directory of its own, a clock that stands still, and the routes.
+pub(crate) struct TestApp {
+    pub(crate) app: Arc<App>,
+    pub(crate) clock: Arc<ManualClock>,
+    config: Config,
+    router: Router,
+    folder: tempfile::TempDir,
+}
+
+/// An answer, read to its end.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        let text = String::from_utf8_lossy(&self.body);
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {text}"))
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.body.clone()).expect("UTF-8")
+    }
+}
+
+/// When the tests' clock stands.
+pub(crate) fn noon() -> DateTime<Utc> {
+    "2026-11-24T12:00:00Z".parse().expect("a time")
+}
+
+/// Settings under which nothing flushes or compacts by itself.
+pub(crate) fn quiet_config(data_dir: &Path) -> Config {
+    Config {
+        data_dir: data_dir.to_owned(),
+        flush_interval_seconds: 1_000_000,
+        maintenance_interval_seconds: 1_000_000,
+        ..Config::default()
+    }
+}
+
+impl TestApp {
+    pub(crate) async fn new() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// With some settings changed.
+    pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
+        Self::with_folder(|_| {}, change).await
+    }
+
+    /// With files put into the data directory first.
+    pub(crate) async fn with_folder(
+        prepare: impl FnOnce(&Path),
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
+        let folder = tempfile::tempdir().expect("folder");
+        prepare(folder.path());
+        let mut config = quiet_config(folder.path());
+        change(&mut config);
+        let clock = Arc::new(ManualClock::new(noon()));
+        let app = App::open(&config, clock.clone()).await.expect("the app opens");
+        let router = app.service().expect("routes");
+        Self { app, clock, config, router, folder }
+    }
+
+    pub(crate) fn data_dir(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Closes and opens again.
+    pub(crate) async fn restart(&mut self) {
+        self.app.close().await.expect("closed");
+        self.reopen().await;
+    }
+
+    /// Opens again what was closed or failed.
+    pub(crate) async fn reopen(&mut self) {
+        // The lock is held until the last handle is gone: the routes', too.
+        let (config, clock) = (self.config.clone(), Arc::clone(&self.clock));
+        let idle = Router::new();
+        self.router = idle;
+        let placeholder = tempfile::tempdir().expect("folder");
+        let other = App::start(&quiet_config(placeholder.path()), clock.clone()).expect("app");
+        drop(std::mem::replace(&mut self.app, other));
+        self.app = App::open(&config, clock).await.expect("the app opens again");
+        self.router = self.app.service().expect("routes");
+    }
+
+    pub(crate) async fn request(&self, request: Request<Body>) -> Answer {
+        let answer = self.router.clone().oneshot(request).await.expect("an answer");
+        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+        let body = axum::body::to_bytes(answer.into_body(), usize::MAX).await.expect("a body");
+        Answer { status, headers, body: body.to_vec() }
+    }
+
+    pub(crate) async fn post(&self, body: impl Into<Body>, encoding: Option<&str>) -> Answer {
+        let mut request = Request::post("/api/events");
+        if let Some(encoding) = encoding {
+            request = request.header(header::CONTENT_ENCODING, encoding);
+        }
+        self.request(request.body(body.into()).expect("a request")).await
+    }
+
+    /// Stores events that are all new.
+    pub(crate) async fn store(&self, body: impl Into<Body>) {
+        let answer = self.post(body, None).await;
+        let json = answer.json();
+        assert_eq!(answer.status, 200, "{json}");
+        let refused = json["results"].as_array().expect("results").iter();
+        let refused: Vec<_> = refused.filter(|one| one["status"] != "accepted").collect();
+        assert!(refused.is_empty(), "{refused:?}");
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.request(Request::get(path).body(Body::empty()).expect("a request")).await
+    }
+
+    /// The JSON of a route that must answer 200.
+    pub(crate) async fn json(&self, path: &str) -> Value {
+        let answer = self.get(path).await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+        answer.json()
+    }
+
+    /// The rows of a SQL statement.
+    pub(crate) async fn sql(&self, query: &str) -> Vec<Value> {
+        let body = serde_json::json!({"query": query, "format": "json"}).to_string();
+        let request = Request::post("/api/sql")
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Body::from(body))
+            .expect("a request");
+        let answer = self.request(request).await;
+        assert_eq!(answer.status, 200, "{query}: {}", answer.text());
+        serde_json::from_slice(&answer.body).expect("rows")
+    }
+
+    /// Fails with the first difference that `verify` finds.
+    pub(crate) async fn assert_verifies(&self) {
+        let report = self.app.verify().await.expect("a report");
+        assert!(report.is_clean(), "{report:?}");
+    }
+}
