@@ -208,7 +208,7 @@ impl AnswerRows {
         let money =
             |sums: &GroupSums<i128>| self.sum(|group| sums.seen[group].then(|| sums.totals[group]));
         let (actual, charged) = (money(&measures.actual), money(&measures.charged));
-        let unpriced_charged = money(&measures.unpriced_charged);
+        let unpriced_charged = self.sum(|group| Some(measures.unpriced_charged.totals[group]));
         let profit = |row: usize| {
             // Unpriced events have a charge but no known cost: leave them out.
             let priced = charged[row]?.checked_sub(unpriced_charged[row].unwrap_or(0))?;

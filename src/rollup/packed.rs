@@ -92,12 +92,23 @@ where
         (value != W::NULL).then_some(value)
     }
 
-    pub(super) fn shrink(&mut self) {
-        match self {
-            Self::Zero { .. } => {}
-            Self::Narrow(values) => values.shrink_to_fit(),
-            Self::Wide(values) => values.shrink_to_fit(),
+    /// The values of these rows, given as (column, row), except that
+    /// `changed` places, ascending, take a value from there.
+    fn gather(
+        columns: &[&Self],
+        rows: &[(u32, u32)],
+        changed: &[(usize, DailySums)],
+        value: impl Fn(&DailySums) -> Option<W>,
+    ) -> Self {
+        let mut gathered = Self::with_capacity(rows.len());
+        let mut changed = changed.iter().peekable();
+        for (place, (column, row)) in rows.iter().enumerate() {
+            gathered.push(match changed.next_if(|(changed, _)| *changed == place) {
+                Some((_, sums)) => value(sums),
+                None => columns[*column as usize].get(*row as usize),
+            });
         }
+        gathered
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -127,6 +138,16 @@ impl Rows<'_> {
         match self {
             Self::Run { start, end } => end - start,
             Self::Picked(rows) => rows.len(),
+        }
+    }
+
+    /// The rows at some places of the step.
+    pub(super) fn part(&self, places: Range<usize>) -> Self {
+        match self {
+            Self::Run { start, .. } => {
+                Self::Run { start: start + places.start, end: start + places.end }
+            }
+            Self::Picked(rows) => Self::Picked(&rows[places]),
         }
     }
 
@@ -204,7 +225,8 @@ impl Total for i128 {
 #[derive(Debug, Default)]
 pub(super) struct GroupSums<W> {
     pub(super) totals: Vec<W>,
-    /// Whether the group had a value that is not null.
+    /// Whether the group had a value that is not null; kept for columns that
+    /// are added with [`GroupSums::add_nullable`].
     pub(super) seen: Vec<bool>,
     pub(super) overflowed: bool,
 }
@@ -215,57 +237,121 @@ impl<W: Total + Stored> GroupSums<W> {
         self.seen.resize(groups, false);
     }
 
+    /// Adds a column without nulls.
     pub(super) fn add<N>(&mut self, column: &Packed<N, W>, rows: Rows<'_>, groups: Groups<'_>)
     where
         N: Stored + Into<W>,
     {
-        match column {
-            Packed::Zero { .. } => match groups {
-                Groups::One(group) => self.seen[group] |= rows.len() > 0,
-                Groups::Each(groups) => {
-                    groups.iter().for_each(|group| self.seen[*group as usize] = true);
-                }
-            },
+        self.overflowed |= match column {
+            Packed::Zero { .. } => false,
             Packed::Narrow(values) => self.add_values::<N, true>(values, rows, groups),
             Packed::Wide(values) => self.add_values::<W, false>(values, rows, groups),
-        }
+        };
     }
 
-    /// `NARROW` values cannot overflow the sum of one step, so that the
-    /// compiler may add several at once.
+    /// Adds a column that may have nulls.
+    pub(super) fn add_nullable<N>(
+        &mut self,
+        column: &Packed<N, W>,
+        rows: Rows<'_>,
+        groups: Groups<'_>,
+    ) where
+        N: Stored + Into<W>,
+    {
+        self.overflowed |= match column {
+            Packed::Zero { .. } => {
+                match groups {
+                    Groups::One(group) => self.seen[group] |= rows.len() > 0,
+                    Groups::Each(groups) => {
+                        groups.iter().for_each(|group| self.seen[*group as usize] = true);
+                    }
+                }
+                false
+            }
+            Packed::Narrow(values) => self.add_present::<N, true>(values, rows, groups),
+            Packed::Wide(values) => self.add_present::<W, false>(values, rows, groups),
+        };
+    }
+
+    /// Returns whether a sum overflowed. `NARROW` values cannot overflow the
+    /// sum of one step, so that the compiler may add several at once.
     fn add_values<V: Stored + Into<W>, const NARROW: bool>(
         &mut self,
         values: &[V],
         rows: Rows<'_>,
         groups: Groups<'_>,
-    ) {
+    ) -> bool {
         let mut overflowed = false;
         if let Groups::One(group) = groups {
-            let (mut total, mut seen) = (W::default(), false);
+            let mut step = W::default();
+            visit(values, rows, groups, |_, _, value| {
+                let (sum, over) = step.overflowing_plus(value.into());
+                step = sum;
+                overflowed |= over && !NARROW;
+            });
+            let (sum, over) = self.totals[group].overflowing_plus(step);
+            self.totals[group] = sum;
+            return overflowed | over;
+        }
+        let totals = &mut self.totals[..];
+        visit(values, rows, groups, |_, group, value| {
+            let (sum, over) = totals[group].overflowing_plus(value.into());
+            totals[group] = sum;
+            overflowed |= over;
+        });
+        overflowed
+    }
+
+    /// As [`Self::add_values`], for values of which some are null.
+    fn add_present<V: Stored + Into<W>, const NARROW: bool>(
+        &mut self,
+        values: &[V],
+        rows: Rows<'_>,
+        groups: Groups<'_>,
+    ) -> bool {
+        let mut overflowed = false;
+        if let Groups::One(group) = groups {
+            let (mut step, mut seen) = (W::default(), false);
             visit(values, rows, groups, |_, _, value| {
                 let null = value == V::NULL;
                 let value = if null { W::default() } else { value.into() };
-                let (sum, over) = total.overflowing_plus(value);
-                total = sum;
+                let (sum, over) = step.overflowing_plus(value);
+                step = sum;
                 seen |= !null;
                 overflowed |= over && !NARROW;
             });
-            let (sum, over) = self.totals[group].overflowing_plus(total);
+            let (sum, over) = self.totals[group].overflowing_plus(step);
             self.totals[group] = sum;
             self.seen[group] |= seen;
-            overflowed |= over;
-        } else {
-            let (totals, seen) = (&mut self.totals[..], &mut self.seen[..]);
-            visit(values, rows, groups, |_, group, value| {
-                if value != V::NULL {
-                    let (sum, over) = totals[group].overflowing_plus(value.into());
-                    totals[group] = sum;
-                    seen[group] = true;
-                    overflowed |= over;
-                }
-            });
+            return overflowed | over;
         }
-        self.overflowed |= overflowed;
+        let (totals, seen) = (&mut self.totals[..], &mut self.seen[..]);
+        visit(values, rows, groups, |_, group, value| {
+            if value != V::NULL {
+                let (sum, over) = totals[group].overflowing_plus(value.into());
+                totals[group] = sum;
+                seen[group] = true;
+                overflowed |= over;
+            }
+        });
+        overflowed
+    }
+}
+
+/// Replaces each group's time by the one that `choose` prefers.
+pub(super) fn choose_times(
+    chosen: &mut [i64],
+    times: &[i64],
+    rows: Rows<'_>,
+    groups: Groups<'_>,
+    choose: impl Fn(i64, i64) -> i64,
+) {
+    if let Groups::One(group) = groups {
+        let mut best = chosen[group];
+        visit(times, rows, groups, |_, _, time| best = choose(best, time));
+        chosen[group] = best;
+    } else {
+        visit(times, rows, groups, |_, group, time| chosen[group] = choose(chosen[group], time));
     }
 }
 
@@ -318,14 +404,41 @@ impl Measures {
         }
     }
 
-    pub(super) fn shrink(&mut self) {
-        self.counts.iter_mut().for_each(Packed::shrink);
-        self.duration_ms.shrink();
-        for column in [&mut self.actual, &mut self.charged, &mut self.unpriced_charged] {
-            column.shrink();
+    /// The measures of these rows, given as (part, row); those of `changed`
+    /// places, ascending, take the sums named there instead.
+    pub(super) fn gather(
+        parts: &[&Self],
+        rows: &[(u32, u32)],
+        changed: &[(usize, DailySums)],
+    ) -> Self {
+        let counts = std::array::from_fn(|place| {
+            let columns = parts.iter().map(|part| &part.counts[place]).collect::<Vec<_>>();
+            Packed::gather(&columns, rows, changed, |sums| Some(sums.counts[place]))
+        });
+        let monies = |column: fn(&Self) -> &Monies, sum: fn(&DailySums) -> Option<i128>| {
+            let columns = parts.iter().map(|part| column(part)).collect::<Vec<_>>();
+            Packed::gather(&columns, rows, changed, sum)
+        };
+        let times = |column: fn(&Self) -> &Vec<i64>, time: fn(&DailySums) -> i64| {
+            let gathered =
+                rows.iter().map(|(part, row)| column(parts[*part as usize])[*row as usize]);
+            let mut times: Vec<i64> = gathered.collect();
+            changed.iter().for_each(|(place, sums)| times[*place] = time(sums));
+            times
+        };
+        let durations = parts.iter().map(|part| &part.duration_ms).collect::<Vec<_>>();
+        Self {
+            counts,
+            duration_ms: Packed::gather(&durations, rows, changed, |sums| sums.duration_ms),
+            actual: monies(|part| &part.actual, |sums| sums.actual),
+            charged: monies(|part| &part.charged, |sums| sums.charged),
+            unpriced_charged: monies(
+                |part| &part.unpriced_charged,
+                |sums| Some(sums.unpriced_charged),
+            ),
+            first: times(|part| &part.first, |sums| sums.first),
+            last: times(|part| &part.last, |sums| sums.last),
         }
-        self.first.shrink_to_fit();
-        self.last.shrink_to_fit();
     }
 
     pub(super) fn bytes(&self) -> usize {

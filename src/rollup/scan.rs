@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::distinct::Distinct;
 use super::hashing::FastMap;
 use super::latest::Latest;
-use super::packed::{GroupSums, Groups, Rows, steps, visit};
+use super::packed::{GroupSums, Groups, Rows, choose_times, steps, visit};
 use super::plan::{Accept, Key, KeyColumn, Plan, Slice, has_bit};
 use super::segment::{CONVERSATION, Columns, ORGANIZATION, STATUS, Segment, TOPIC, USER};
 use super::sums::{COUNTS, ENTRIES, EVENTS, UNCHARGED_EVENTS};
@@ -15,6 +15,9 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// Keys of up to this many bits index a table whatever the scan's size.
 const TABLE_BITS_MIN: u32 = 14;
+
+/// Neighbours of one group, on average, from which they are added together.
+const RUN_GROUPS_ROWS_MIN: usize = 8;
 
 /// Where the scan changes its ways. Tests hand in small ones.
 #[derive(Debug, Clone)]
@@ -63,7 +66,7 @@ pub(super) fn scan(plan: &Plan, segments: &[Arc<Segment>], limits: &ScanLimits) 
             if count > limits.groups_max {
                 return Err(too_many_groups(limits.groups_max));
             }
-            measures.add(columns, rows, groups, count);
+            measures.add_step(columns, rows, groups, count);
         }
     }
     Ok(Grouped { examples: grouping.examples, measures })
@@ -319,27 +322,41 @@ impl GroupMeasures {
         self.conversations.grow(count);
     }
 
-    fn add(&mut self, columns: &Columns, rows: Rows<'_>, groups: Groups<'_>, count: usize) {
+    /// Adds the rows of a step; there are `count` groups now.
+    fn add_step(&mut self, columns: &Columns, rows: Rows<'_>, groups: Groups<'_>, count: usize) {
         if count > self.first.len() {
             self.grow(count);
         }
+        let Groups::Each(each) = groups else {
+            return self.add(columns, rows, groups);
+        };
+        let runs = each.chunk_by(|one, other| one == other);
+        if runs.clone().count() * RUN_GROUPS_ROWS_MIN > each.len() {
+            return self.add(columns, rows, groups);
+        }
+        // Rows are sorted: neighbours that share their group add up in a
+        // register instead of in memory.
+        let mut start = 0;
+        for run in runs {
+            let end = start + run.len();
+            self.add(columns, rows.part(start..end), Groups::One(run[0] as usize));
+            start = end;
+        }
+    }
+
+    fn add(&mut self, columns: &Columns, rows: Rows<'_>, groups: Groups<'_>) {
         let measures = &columns.measures;
         for (place, (sums, column)) in self.counts.iter_mut().zip(&measures.counts).enumerate() {
             if place != ENTRIES && place != UNCHARGED_EVENTS {
                 sums.add(column, rows, groups);
             }
         }
-        self.duration_ms.add(&measures.duration_ms, rows, groups);
-        self.actual.add(&measures.actual, rows, groups);
-        self.charged.add(&measures.charged, rows, groups);
+        self.duration_ms.add_nullable(&measures.duration_ms, rows, groups);
+        self.actual.add_nullable(&measures.actual, rows, groups);
+        self.charged.add_nullable(&measures.charged, rows, groups);
         self.unpriced_charged.add(&measures.unpriced_charged, rows, groups);
-        let (first, last) = (&mut self.first[..], &mut self.last[..]);
-        visit(&measures.first, rows, groups, |_, group, time| {
-            first[group] = first[group].min(time);
-        });
-        visit(&measures.last, rows, groups, |_, group, time| {
-            last[group] = last[group].max(time);
-        });
+        choose_times(&mut self.first, &measures.first, rows, groups, i64::min);
+        choose_times(&mut self.last, &measures.last, rows, groups, i64::max);
         self.status.add(&columns.codes[STATUS], &measures.last, rows, groups);
         self.topic.add(&columns.codes[TOPIC], &measures.last, rows, groups);
         let events = &measures.counts[EVENTS];
