@@ -9,13 +9,14 @@ use arrow::array::{
 };
 use arrow::compute::{SortColumn, SortOptions, lexsort_to_indices, take};
 
+use super::aggregate::GroupSums;
 use super::cube::Dictionaries;
 use super::daily::{money_column, sum_too_large, text_column};
 use super::latest::Latest;
-use super::packed::GroupSums;
+use super::measures::GroupMeasures;
 use super::plan::Plan;
 use super::request::{Dimension, UsageRequest, usage_schema};
-use super::scan::{GroupMeasures, Grouped};
+use super::scan::Grouped;
 use super::segment::{STATUS, Segment, TOPIC};
 use super::sums::{EVENTS, FAILED_EVENTS, TOKENS, UNPRICED_EVENTS};
 use crate::error::{Context, Result};

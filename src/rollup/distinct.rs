@@ -1,8 +1,9 @@
 //! Exact counts of distinct codes by group.
 
+use super::aggregate::{Groups, Rows, visit};
 use super::dictionary::NULL_CODE;
 use super::hashing::{FastMap, FastSet};
-use super::packed::{Groups, Longs, Rows, visit};
+use super::packed::Longs;
 
 /// In a mark: the code was not seen yet.
 const UNSEEN: u32 = 0;

@@ -1,8 +1,8 @@
 //! The word of the latest row of each group; of several at the same time, the
 //! greatest word.
 
+use super::aggregate::{Groups, Rows, visit};
 use super::dictionary::{NULL_CODE, TextDictionary};
-use super::packed::{Groups, Rows, visit};
 
 /// Ties kept before those that were overtaken are thrown out.
 const TIES_MAX: usize = 1 << 16;
