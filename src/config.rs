@@ -113,7 +113,10 @@ impl Config {
                 )));
             }
             Some(path) => figment.merge(Toml::file_exact(path)),
-            None => figment.merge(Toml::file_exact("spendlake.toml")),
+            None if Path::new("spendlake.toml").is_file() => {
+                figment.merge(Toml::file_exact("spendlake.toml"))
+            }
+            None => figment,
         };
         let config: Self = figment
             .merge(Serialized::defaults(args))

@@ -143,7 +143,7 @@ pub fn main() -> ExitCode {
 impl Verb {
     /// A server tells what it does; the others only what is wrong.
     fn log_default(&self) -> &'static str {
-        if matches!(self, Self::Serve(_)) { "info" } else { "warn" }
+        if matches!(self, Self::Serve(_)) { "warn,spendlake=info" } else { "warn" }
     }
 
     async fn run(self, session: Session) -> Result<Outcome> {
