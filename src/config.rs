@@ -108,7 +108,9 @@ impl Config {
         figment = match file {
             Some(path) if !path.is_file() => {
                 let path = path.display();
-                return Err(Error::not_found(format!("no settings file at {path}; check --config")));
+                return Err(Error::not_found(format!(
+                    "no settings file at {path}; check --config"
+                )));
             }
             Some(path) => figment.merge(Toml::file_exact(path)),
             None => figment.merge(Toml::file_exact("spendlake.toml")),

@@ -45,8 +45,8 @@ pub fn parse_decimal(literal: &str, scale: u32) -> Result<ParsedDecimal, Decimal
     }
     // How many of the digits, read from the left, stay once the value is
     // scaled; the rest only decide the rounding.
-    let kept = i64::try_from(whole.len()).unwrap_or(i64::MAX).saturating_add(exponent)
-        + i64::from(scale);
+    let kept =
+        i64::try_from(whole.len()).unwrap_or(i64::MAX).saturating_add(exponent) + i64::from(scale);
     let mut digits = Digits::default();
     for (index, byte) in (0_i64..).zip(whole.iter().chain(fraction)) {
         let digit = byte.checked_sub(b'0').filter(|digit| *digit <= 9);
@@ -69,9 +69,9 @@ fn parse_exponent(text: &[u8]) -> Result<i64, DecimalError> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return Err(DecimalError::NotANumber);
     }
-    let value = digits.iter().fold(0_i64, |value, digit| {
-        (value * 10 + i64::from(digit - b'0')).min(EXPONENT_MAX)
-    });
+    let value = digits
+        .iter()
+        .fold(0_i64, |value, digit| (value * 10 + i64::from(digit - b'0')).min(EXPONENT_MAX));
     Ok(if negative { -value } else { value })
 }
 
@@ -131,7 +131,9 @@ mod tests {
 
     #[test]
     fn what_is_no_decimal_is_refused() {
-        for literal in ["", "-", ".", "NaN", "Infinity", "1e", "1e+", "0x10", "1_000", "1.2.3", " 1", "1 "] {
+        for literal in
+            ["", "-", ".", "NaN", "Infinity", "1e", "1e+", "0x10", "1_000", "1.2.3", " 1", "1 "]
+        {
             assert_eq!(parse_decimal(literal, 12), Err(DecimalError::NotANumber), "{literal:?}");
         }
     }

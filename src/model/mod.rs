@@ -1,11 +1,13 @@
 //! What a usage event is: identifiers, token classes, money, and the Arrow
 //! schemas that every other module shares. No input or output happens here.
 
+mod batch;
 mod decimal;
 mod event;
 mod money;
 mod schema;
 
+pub use batch::events_to_batch;
 pub use decimal::{DecimalError, ParsedDecimal, parse_decimal};
 pub use event::{CostSource, Entry, Status, TokenCounts, UsageEvent};
 pub use money::{MONEY_SCALE, Money};

@@ -185,9 +185,8 @@ const REJECTED_EVENTS: [Column; 13] = [
 ];
 
 fn build(columns: &[Column]) -> SchemaRef {
-    let fields = columns.iter().map(|(name, kind, nullable)| {
-        Field::new(*name, kind.data_type(), *nullable)
-    });
+    let fields =
+        columns.iter().map(|(name, kind, nullable)| Field::new(*name, kind.data_type(), *nullable));
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
