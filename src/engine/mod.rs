@@ -1,1 +1,197 @@
-//! engine
+//! The only builder of DataFusion sessions: one shared memory pool, spill
+//! folder and metadata cache; sessions that read exactly one [`View`]; ad-hoc
+//! SQL with limits. The SQL text itself comes from `queries/` or the caller.
+
+mod catalog;
+mod errors;
+mod functions;
+mod prune;
+mod scan;
+mod stream;
+
+#[cfg(test)]
+mod tests;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use arrow::array::RecordBatch;
+use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::context::SessionContext;
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::session_state::SessionState;
+use datafusion::prelude::SessionConfig;
+use object_store::local::LocalFileSystem;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::config::Config;
+use crate::error::{Context, Error, ErrorKind, Result};
+use crate::flush::View;
+use catalog::{CATALOG, SCHEMA, ViewTables, session_state};
+use errors::{Limits, explain, query_timeout};
+
+pub use stream::SqlStream;
+
+/// Memory for Parquet footers and page indexes, bytes: a few thousand files.
+const METADATA_CACHE_BYTES_MAX: usize = 256 << 20;
+
+/// How long a statement waits for a place before it is answered `Busy`.
+const ADMISSION_WAIT: Duration = Duration::from_secs(10);
+
+/// Longest SQL text, bytes.
+const SQL_BYTES_MAX: usize = 1 << 20;
+
+/// A table that every session has beside those of the lake: `model_prices`,
+/// `organizations`, …
+#[derive(Debug, Clone)]
+pub struct StaticTable {
+    /// Its name in SQL.
+    pub name: String,
+    /// All its rows.
+    pub batch: RecordBatch,
+}
+
+/// Builds sessions and runs SQL within the configured limits.
+#[derive(Debug)]
+pub struct Engine {
+    template: Arc<SessionState>,
+    static_tables: ArcSwap<Vec<StaticTable>>,
+    permits: Arc<Semaphore>,
+    limits: Arc<Limits>,
+}
+
+impl Engine {
+    /// Sets up the limits of `config`. Empties the spill folder
+    /// `<data_dir>/tmp/sql`, so the caller must hold the data folder's lock.
+    pub fn new(config: &Config) -> Result<Self> {
+        let runtime = runtime(config)?;
+        let state = SessionStateBuilder::new_with_default_features()
+            .with_config(session_config()?)
+            .with_runtime_env(runtime)
+            .build();
+        Ok(Self {
+            template: Arc::new(
+                functions::bounded(state).internal("bounding the functions of SQL")?,
+            ),
+            static_tables: ArcSwap::default(),
+            permits: Arc::new(Semaphore::new(config.query_concurrency_max)),
+            limits: Arc::new(Limits::new(config)),
+        })
+    }
+
+    /// Replaces the static tables of all later sessions. A name that the lake
+    /// already uses is refused.
+    pub fn set_static_tables(&self, tables: Vec<StaticTable>) -> Result<()> {
+        if let Some(table) = tables.iter().find(|table| catalog::is_reserved(&table.name)) {
+            let name = &table.name;
+            return Err(Error::invalid(format!("table {name} is one of the lake's own names")));
+        }
+        self.static_tables.store(Arc::new(tables));
+        Ok(())
+    }
+
+    /// A session in which every table and view reads exactly `view`. Nothing
+    /// limits its time or text: it is for our own queries.
+    pub fn session(&self, view: &Arc<View>) -> Result<SessionContext> {
+        Ok(SessionContext::new_with_state(self.state(view)))
+    }
+
+    /// Runs one read-only statement of a user. Waits a bounded time for one of
+    /// `query_concurrency_max` places (`Busy`); what the text gets wrong is
+    /// `Invalid`; reaching a limit is `LimitExceeded` and names the setting.
+    /// The returned stream holds the place and the time limit; dropping it
+    /// cancels the statement.
+    pub async fn sql(&self, view: Arc<View>, text: &str) -> Result<SqlStream> {
+        if text.len() > SQL_BYTES_MAX {
+            let bytes = text.len();
+            let message = format!("the SQL text has {bytes} bytes; {SQL_BYTES_MAX} are allowed");
+            return Err(Error::invalid(message));
+        }
+        let permit = self.admit().await?;
+        let deadline = Instant::now() + self.limits.time;
+        let state = self.state(&view);
+        match timeout_at(deadline, stream::start(&state, text)).await {
+            Ok(Ok(inner)) => Ok(SqlStream::new(inner, deadline, permit, Arc::clone(&self.limits))),
+            Ok(Err(error)) => Err(explain(error, &self.limits)),
+            Err(_) => Err(query_timeout(&self.limits)),
+        }
+    }
+
+    async fn admit(&self) -> Result<OwnedSemaphorePermit> {
+        let wait = ADMISSION_WAIT.min(self.limits.time);
+        match timeout(wait, Arc::clone(&self.permits).acquire_owned()).await {
+            Ok(permit) => permit.internal("waiting for a place to run SQL"),
+            Err(_) => {
+                let most = self.limits.concurrency;
+                let message = format!(
+                    "{most} SQL statements are running, the most allowed \
+                     (query_concurrency_max); send this one again a little later"
+                );
+                Err(Error::new(ErrorKind::Busy, message))
+            }
+        }
+    }
+
+    fn state(&self, view: &Arc<View>) -> SessionState {
+        let tables = ViewTables::new(
+            Arc::clone(view),
+            self.static_tables.load_full(),
+            Arc::clone(&self.template),
+        );
+        session_state(&self.template, Arc::new(tables))
+    }
+}
+
+/// Settings that every session shares.
+fn session_config() -> Result<SessionConfig> {
+    let mut config = SessionConfig::new()
+        .with_information_schema(true)
+        .with_default_catalog_and_schema(CATALOG, SCHEMA)
+        .with_create_default_catalog_and_schema(false);
+    let options = config.options_mut();
+    // A literal such as 0.1 next to money stays exact.
+    options.sql_parser.parse_float_as_decimal = true;
+    // Our text columns are Utf8, so that hot rows, files and answers agree
+    // without a conversion.
+    options.execution.parquet.schema_force_view_types = false;
+    options.sql_parser.map_string_types_to_utf8view = false;
+    Ok(config)
+}
+
+fn runtime(config: &Config) -> Result<Arc<RuntimeEnv>> {
+    let spill = spill_folder(&config.data_dir)?;
+    let disk = DiskManagerBuilder::default()
+        .with_mode(DiskManagerMode::Directories(vec![spill]))
+        .with_max_temp_directory_size(config.query_spill_bytes_max);
+    let runtime = RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::new(FairSpillPool::new(config.query_memory_bytes_max)))
+        .with_disk_manager_builder(disk)
+        .with_metadata_cache_limit(METADATA_CACHE_BYTES_MAX)
+        .build_arc()
+        .internal("setting up the query engine")?;
+    let files = ObjectStoreUrl::local_filesystem();
+    runtime.register_object_store(files.as_ref(), Arc::new(LocalFileSystem::new()));
+    Ok(runtime)
+}
+
+/// Empties and makes the folder that spilling SQL writes to: what a stopped
+/// process left there is of no use to anyone.
+fn spill_folder(data_dir: &Path) -> Result<PathBuf> {
+    let folder = data_dir.join("tmp").join("sql");
+    let shown = folder.display();
+    match fs::remove_dir_all(&folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(error).context(ErrorKind::Unavailable, format!("emptying {shown}"));
+        }
+        _ => {}
+    }
+    fs::create_dir_all(&folder).context(ErrorKind::Unavailable, format!("creating {shown}"))?;
+    Ok(folder)
+}

@@ -1,0 +1,111 @@
+//! DataFusion's errors in our kinds: what the text got wrong, which limit was
+//! reached, and what is ours to repair.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use arrow::error::ArrowError;
+use datafusion::error::DataFusionError;
+
+use crate::config::Config;
+use crate::error::{Error, ErrorKind};
+
+/// The limits of ad-hoc SQL, for the messages that name them.
+#[derive(Debug)]
+pub(super) struct Limits {
+    pub(super) time: Duration,
+    pub(super) concurrency: usize,
+    memory_bytes: usize,
+    spill_bytes: u64,
+    data_dir: PathBuf,
+}
+
+impl Limits {
+    pub(super) fn new(config: &Config) -> Self {
+        Self {
+            time: Duration::from_secs(config.query_seconds_max.into()),
+            concurrency: config.query_concurrency_max,
+            memory_bytes: config.query_memory_bytes_max,
+            spill_bytes: config.query_spill_bytes_max,
+            data_dir: config.data_dir.clone(),
+        }
+    }
+
+    /// Whether `text` tells where our files are.
+    fn names_our_files(&self, text: &str) -> bool {
+        let folder = std::path::absolute(&self.data_dir).unwrap_or_default();
+        let folder = folder.to_string_lossy();
+        let folder = folder.trim_matches('/');
+        !folder.is_empty() && text.contains(folder)
+    }
+}
+
+/// The statement ran for as long as it may.
+pub(super) fn query_timeout(limits: &Limits) -> Error {
+    let seconds = limits.time.as_secs();
+    limit_exceeded(format!(
+        "the statement ran for {seconds} seconds, the most allowed (query_seconds_max); ask for \
+         fewer days or organizations, or raise the setting"
+    ))
+}
+
+/// What a caller should know of `error`.
+pub(super) fn explain(error: DataFusionError, limits: &Limits) -> Error {
+    let text = error.to_string();
+    if text.contains("used disk space during the spilling process") {
+        let bytes = limits.spill_bytes;
+        return limit_exceeded(format!(
+            "the statement needs more than the {bytes} bytes of disk for spilling \
+             (query_spill_bytes_max); ask for less, or raise the setting"
+        ));
+    }
+    match error.find_root() {
+        DataFusionError::ResourcesExhausted(_) => {
+            let bytes = limits.memory_bytes;
+            limit_exceeded(format!(
+                "the statement needs more than the {bytes} bytes of memory for SQL \
+                 (query_memory_bytes_max); ask for less, or raise the setting"
+            ))
+        }
+        root => match users_fault(root, limits) {
+            Some(message) => Error::invalid(clean(&message)).caused_by(error),
+            None => Error::internal("the statement failed for a reason that is not in its text")
+                .caused_by(error),
+        },
+    }
+}
+
+/// The message, where the statement's text or the values it meets are wrong.
+fn users_fault(root: &DataFusionError, limits: &Limits) -> Option<String> {
+    match root {
+        DataFusionError::SQL(error, _) => Some(error.to_string()),
+        DataFusionError::SchemaError(error, _) => Some(error.to_string()),
+        DataFusionError::Plan(text)
+        | DataFusionError::NotImplemented(text)
+        | DataFusionError::Configuration(text) => Some(text.clone()),
+        // Said while rows are made: of their values, or of the files they are in.
+        DataFusionError::Execution(text) if limits.names_our_files(text) => None,
+        DataFusionError::Execution(text) => Some(text.clone()),
+        DataFusionError::ArrowError(error, _) => match error.as_ref() {
+            ArrowError::CastError(_)
+            | ArrowError::ParseError(_)
+            | ArrowError::ComputeError(_)
+            | ArrowError::DivideByZero
+            | ArrowError::ArithmeticOverflow(_)
+            | ArrowError::InvalidArgumentError(_)
+            | ArrowError::NotYetImplemented(_) => Some(error.to_string()),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The first part of a message, on one line.
+fn clean(message: &str) -> String {
+    let first = message.split(DataFusionError::BACK_TRACE_SEP).next().unwrap_or_default();
+    first.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn limit_exceeded(message: String) -> Error {
+    Error::new(ErrorKind::LimitExceeded, message)
+}

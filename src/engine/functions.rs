@@ -1,0 +1,120 @@
+//! Functions whose few arguments can ask for gigabytes: they allocate outside
+//! the memory pool, some of them while the statement is still being planned,
+//! so their results are measured before they are made.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray};
+use arrow::compute::{cast, max};
+use arrow::datatypes::{DataType, FieldRef, Int64Type};
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::FunctionRegistry;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::{
+    ColumnarValue, Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
+    Signature,
+};
+
+/// Most bytes that one call of a growing function may make.
+const RESULT_BYTES_MAX: u64 = 64 << 20;
+
+/// What one step of the count (the second argument) adds to a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Unit {
+    /// A copy of the first argument.
+    FirstArgument,
+    /// At most this many bytes.
+    Bytes(u64),
+}
+
+const GROWING: [(&str, Unit); 5] = [
+    ("repeat", Unit::FirstArgument),
+    ("array_repeat", Unit::FirstArgument),
+    ("lpad", Unit::Bytes(4)),
+    ("rpad", Unit::Bytes(4)),
+    ("array_resize", Unit::Bytes(16)),
+];
+
+/// `generate_series` and `range` as lists; in FROM they stream, and stay.
+const LISTS: [&str; 2] = ["generate_series", "range"];
+
+/// `state` with growing functions bounded, and list generators taken away.
+pub(super) fn bounded(mut state: SessionState) -> Result<SessionState> {
+    for name in LISTS {
+        state.deregister_udf(name)?;
+    }
+    for (name, unit) in GROWING {
+        let inner = state.udf(name)?;
+        state.register_udf(Arc::new(ScalarUDF::new_from_impl(Bounded { inner, unit })))?;
+    }
+    Ok(state)
+}
+
+/// A function that refuses to make more than [`RESULT_BYTES_MAX`] at once.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Bounded {
+    inner: Arc<ScalarUDF>,
+    unit: Unit,
+}
+
+impl Bounded {
+    fn check(&self, arguments: &ScalarFunctionArgs) -> Result<()> {
+        let [first, count, ..] = arguments.args.as_slice() else { return Ok(()) };
+        let constant = arguments.args.iter().all(|one| matches!(one, ColumnarValue::Scalar(_)));
+        let rows = if constant { 1 } else { arguments.number_rows.max(1) };
+        let counts = cast(&count.to_array(1)?, &DataType::Int64)?;
+        let most = max(counts.as_primitive::<Int64Type>()).unwrap_or(0).max(0).unsigned_abs();
+        let unit = match self.unit {
+            Unit::Bytes(bytes) => bytes,
+            Unit::FirstArgument => {
+                let values = first.to_array(1)?;
+                let bytes = values.to_data().get_slice_memory_size()?;
+                u64::try_from(bytes.div_ceil(values.len().max(1))).unwrap_or(u64::MAX)
+            }
+        };
+        let rows = u64::try_from(rows).unwrap_or(u64::MAX);
+        if most.saturating_mul(unit).saturating_mul(rows) > RESULT_BYTES_MAX {
+            return Err(DataFusionError::Execution(format!(
+                "{}: a count of {most} over {rows} rows would make more than {RESULT_BYTES_MAX} \
+                 bytes at once; ask for less",
+                self.inner.name()
+            )));
+        }
+        Ok(())
+    }
+}
+
+impl ScalarUDFImpl for Bounded {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn aliases(&self) -> &[String] {
+        self.inner.aliases()
+    }
+
+    fn signature(&self) -> &Signature {
+        self.inner.signature()
+    }
+
+    fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
+        self.inner.return_type(arguments)
+    }
+
+    fn return_field_from_args(&self, arguments: ReturnFieldArgs<'_>) -> Result<FieldRef> {
+        self.inner.return_field_from_args(arguments)
+    }
+
+    fn coerce_types(&self, arguments: &[DataType]) -> Result<Vec<DataType>> {
+        self.inner.coerce_types(arguments)
+    }
+
+    fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        self.check(&arguments)?;
+        self.inner.invoke_with_args(arguments)
+    }
+
+    fn documentation(&self) -> Option<&Documentation> {
+        self.inner.documentation()
+    }
+}

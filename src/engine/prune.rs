@@ -1,0 +1,102 @@
+//! Which files can hold a row that a filter accepts: decided from the file
+//! list alone, before any file is opened.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BooleanArray, Date32Array, StringArray};
+use arrow::datatypes::{Date32Type, SchemaRef};
+use datafusion::catalog::Session;
+use datafusion::common::pruning::PruningStatistics;
+use datafusion::common::{Column, DFSchema};
+use datafusion::error::Result;
+use datafusion::logical_expr::Expr;
+use datafusion::logical_expr::utils::conjunction;
+use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
+use datafusion::scalar::ScalarValue;
+
+use crate::lake::LakeFile;
+
+/// The files of `files` that may hold a row accepted by all of `filters`. A
+/// filter that says nothing about date or organization keeps every file.
+pub(super) fn prune_files<'a>(
+    files: &'a [LakeFile],
+    date_column: &str,
+    schema: &SchemaRef,
+    filters: &[Expr],
+    session: &dyn Session,
+) -> Vec<&'a LakeFile> {
+    // A filter that cannot be turned into a predicate over bounds prunes
+    // nothing; DataFusion applies every filter again to the rows.
+    match verdicts(files, date_column, schema, filters, session) {
+        Ok(Some(keep)) => {
+            files.iter().zip(keep).filter(|(_, keep)| *keep).map(|(file, _)| file).collect()
+        }
+        Ok(None) | Err(_) => files.iter().collect(),
+    }
+}
+
+fn verdicts(
+    files: &[LakeFile],
+    date_column: &str,
+    schema: &SchemaRef,
+    filters: &[Expr],
+    session: &dyn Session,
+) -> Result<Option<Vec<bool>>> {
+    let Some(filter) = conjunction(filters.iter().cloned()) else { return Ok(None) };
+    let columns = DFSchema::try_from(Arc::clone(schema))?;
+    let filter = session.create_physical_expr(filter, &columns)?;
+    let predicate =
+        PruningPredicateBuilder::new().with_file_schema(Arc::clone(schema)).try_build(filter)?;
+    predicate.prune(&FileBounds { files, date_column }).map(Some)
+}
+
+/// What the file list says about the rows of each file.
+struct FileBounds<'a> {
+    files: &'a [LakeFile],
+    date_column: &'a str,
+}
+
+impl FileBounds<'_> {
+    fn organizations(&self, pick: fn(&(String, String)) -> &String) -> ArrayRef {
+        let bounds = self.files.iter().map(|file| file.organizations.as_ref().map(pick));
+        Arc::new(bounds.collect::<StringArray>())
+    }
+
+    fn bounds(&self, column: &Column, pick: fn(&(String, String)) -> &String) -> Option<ArrayRef> {
+        match column.name() {
+            name if name == self.date_column => {
+                let dates = self.files.iter().map(|file| Date32Type::from_naive_date(file.date));
+                Some(Arc::new(Date32Array::from_iter_values(dates)))
+            }
+            "organization_id" => Some(self.organizations(pick)),
+            _ => None,
+        }
+    }
+}
+
+impl PruningStatistics for FileBounds<'_> {
+    fn min_values(&self, column: &Column) -> Option<ArrayRef> {
+        self.bounds(column, |(smallest, _)| smallest)
+    }
+
+    fn max_values(&self, column: &Column) -> Option<ArrayRef> {
+        self.bounds(column, |(_, largest)| largest)
+    }
+
+    fn num_containers(&self) -> usize {
+        self.files.len()
+    }
+
+    fn null_counts(&self, _column: &Column) -> Option<ArrayRef> {
+        None
+    }
+
+    fn row_counts(&self) -> Option<ArrayRef> {
+        None
+    }
+
+    fn contained(&self, _column: &Column, _values: &HashSet<ScalarValue>) -> Option<BooleanArray> {
+        None
+    }
+}

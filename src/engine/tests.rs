@@ -1,0 +1,5 @@
+mod answers;
+mod fixture;
+mod limits;
+mod pruning;
+mod refusals;

@@ -1,0 +1,126 @@
+//! Reaching a limit is an answer that names the setting.
+
+use std::fs;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+
+use super::fixture::{engine, random_events, row, rows, view};
+use crate::error::ErrorKind;
+
+const ENDLESS: &str = "SELECT sum(value) FROM generate_series(1, 1000000000000)";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_statement_without_end_is_stopped_by_the_time_limit() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let engine = engine(folder.path(), |config| config.query_seconds_max = 1);
+    let view = view(folder.path(), Vec::new(), Vec::new(), Vec::new(), &[]);
+    let endless = [
+        ENDLESS,
+        "SELECT count(*) FROM range(1, 9000000000000000) a, range(1, 9000000000000000) b",
+        "WITH RECURSIVE n AS (SELECT 1 AS i UNION ALL SELECT i + 0 FROM n) SELECT count(*) FROM n",
+    ];
+    for text in endless {
+        let started = Instant::now();
+        let error = rows(&engine, &view, text).await.expect_err(text);
+        assert_eq!(error.kind(), ErrorKind::LimitExceeded, "{text}: {}", error.full_message());
+        assert!(error.to_string().contains("query_"), "{error}");
+        assert!(started.elapsed() < Duration::from_secs(20), "{text}: {:?}", started.elapsed());
+    }
+    // What was stopped left its place.
+    assert_eq!(row(&engine, &view, "SELECT 1").await, "1");
+    assert_eq!(engine.permits.available_permits(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_statement_too_large_for_memory_names_the_setting() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let engine = engine(folder.path(), |config| {
+        config.query_memory_bytes_max = 4 << 20;
+        config.query_spill_bytes_max = 8 << 20;
+        config.query_seconds_max = 60;
+    });
+    let view = view(folder.path(), Vec::new(), Vec::new(), Vec::new(), &[]);
+    for (text, setting) in [
+        (
+            "SELECT array_length(array_agg(value)) FROM generate_series(1, 20000000)",
+            "query_memory_bytes_max",
+        ),
+        ("SELECT value FROM generate_series(1, 20000000) ORDER BY value % 7, value DESC", "query_"),
+    ] {
+        let error = rows(&engine, &view, text).await.expect_err(text);
+        assert_eq!(error.kind(), ErrorKind::LimitExceeded, "{text}: {}", error.full_message());
+        assert!(error.to_string().contains(setting), "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sort_beyond_memory_spills_into_the_data_folder() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let left_over = folder.path().join("tmp/sql/left-over");
+    fs::create_dir_all(&left_over).expect("create");
+    let engine = engine(folder.path(), |config| config.query_memory_bytes_max = 48 << 20);
+    assert!(!left_over.exists(), "the spill folder is emptied at the start");
+    let view = view(folder.path(), Vec::new(), Vec::new(), Vec::new(), &[]);
+    let text = "SELECT value FROM generate_series(1, 6000000) ORDER BY value % 7, value DESC";
+    let mut stream = engine.sql(Arc::clone(&view), text).await.expect("stream");
+    let mut count = 0;
+    while let Some(batch) = stream.next().await {
+        count += batch.expect("rows").num_rows();
+    }
+    assert_eq!(count, 6_000_000);
+}
+
+#[tokio::test]
+async fn functions_that_grow_are_measured_before_they_run() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let engine = engine(folder.path(), |_| {});
+    let view = view(folder.path(), Vec::new(), Vec::new(), Vec::new(), &[&random_events(3, 20, 2)]);
+    for text in [
+        "SELECT length(repeat('x', 2000000000))",
+        "SELECT length(repeat(repeat('x', 30000000), 60))",
+        "SELECT length(lpad('x', 2000000000))",
+        "SELECT length(rpad(model_name, 1000000 * 1000)) FROM usage_events",
+        "SELECT array_length(array_repeat(1, 1000000000))",
+        "SELECT array_length(array_resize([1], 1000000000, 0))",
+        "SELECT generate_series(1, 10000000000)",
+        "SELECT range(1, 10000000000)",
+    ] {
+        let error = rows(&engine, &view, text).await.expect_err(text);
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{text}: {}", error.full_message());
+    }
+    let small = "SELECT repeat('ab', 3), lpad('7', 3, '0'), array_length(array_repeat('x', 4)), \
+                 list_repeat(1, 2), (SELECT max(length(rpad(event_id, 300))) FROM usage_events), \
+                 (SELECT count(*) FROM generate_series(1, 5))";
+    assert_eq!(row(&engine, &view, small).await, "ababab 007 4 [1, 1] 300 5");
+}
+
+#[tokio::test]
+async fn a_statement_beyond_the_places_is_busy_until_one_is_dropped() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let engine = engine(folder.path(), |config| {
+        config.query_concurrency_max = 1;
+        config.query_seconds_max = 1;
+    });
+    let view = view(folder.path(), Vec::new(), Vec::new(), Vec::new(), &[]);
+    let running = engine.sql(Arc::clone(&view), ENDLESS).await.expect("stream");
+    let error = rows(&engine, &view, "SELECT 1").await.expect_err("busy");
+    assert_eq!(error.kind(), ErrorKind::Busy, "{error}");
+    assert!(error.to_string().contains("query_concurrency_max"), "{error}");
+    drop(running);
+    assert_eq!(row(&engine, &view, "SELECT 1").await, "1");
+}
+
+#[tokio::test]
+async fn a_text_that_is_too_long_or_too_deep_is_refused() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let engine = engine(folder.path(), |_| {});
+    let view = view(folder.path(), Vec::new(), Vec::new(), Vec::new(), &[]);
+    let long = format!("SELECT '{}'", "x".repeat(1 << 20));
+    let deep = format!("SELECT {}1{}", "(".repeat(2000), ")".repeat(2000));
+    for text in [long, deep] {
+        let error = rows(&engine, &view, &text).await.expect_err("refused");
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{}", error.full_message());
+    }
+}

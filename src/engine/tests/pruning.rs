@@ -1,0 +1,93 @@
+//! Files that cannot hold an answer are not opened: a damaged one of them is
+//! no trouble, and a damaged one that is needed is an error.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::super::Engine;
+use super::fixture::{Event, batch, date, engine, random_events, row, rows, view, write_file};
+use crate::error::ErrorKind;
+use crate::flush::View;
+use crate::model::TABLES;
+
+fn damage(root: &Path, path: &str) {
+    let file = root.join(path);
+    let bytes = fs::metadata(&file).expect("metadata").len();
+    fs::write(&file, vec![b'x'; usize::try_from(bytes).expect("small")]).expect("damage");
+}
+
+/// Three days with two organizations in a file each; the file of day 1 and
+/// organization `org-b` is damaged.
+fn damaged_lake(folder: &Path) -> Arc<View> {
+    let root = folder.join(TABLES[0].name);
+    let mut files = Vec::new();
+    for day in 0..3 {
+        for name in ["org-a", "org-b"] {
+            let mut events = random_events(7, 10, 1);
+            for event in &mut events {
+                event.day = day;
+                event.organization = name.to_owned();
+            }
+            let events: Vec<Event> = events;
+            let mut file = write_file(&root, &TABLES[0], day, name, &batch(&TABLES[0], &events));
+            file.organizations = Some((name.to_owned(), name.to_owned()));
+            files.push(file);
+        }
+    }
+    damage(&root, &format!("usage_date={}/org-b.parquet", date(1)));
+    view(folder, files.clone(), Vec::new(), files, &[])
+}
+
+async fn expect_rows(engine: &Engine, view: &Arc<View>, condition: &str, expected: usize) {
+    for (table, counted) in [("usage_events", "count(event_id)"), ("usage_daily", "sum(entries)")] {
+        let text = format!("SELECT {counted} FROM {table} WHERE {condition}");
+        assert_eq!(row(engine, view, &text).await, expected.to_string(), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn files_of_other_days_are_not_opened() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let engine = engine(folder.path(), |_| {});
+    let view = damaged_lake(folder.path());
+    expect_rows(&engine, &view, "usage_date = '2026-01-01'", 20).await;
+    expect_rows(&engine, &view, "usage_date BETWEEN '2026-01-03' AND '2026-12-31'", 20).await;
+    expect_rows(&engine, &view, "usage_date IN ('2026-01-01', '2026-01-03')", 40).await;
+    expect_rows(&engine, &view, "usage_date <> '2026-01-02'", 40).await;
+    expect_rows(&engine, &view, "usage_date = date '2026-01-01' AND status IS NOT NULL", 20).await;
+    let day = "SELECT sum(events) IS NOT NULL FROM organization_daily_stats WHERE usage_date = '2026-01-01'";
+    assert_eq!(row(&engine, &view, day).await, "true");
+}
+
+#[tokio::test]
+async fn files_of_other_organizations_are_not_opened() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let engine = engine(folder.path(), |_| {});
+    let view = damaged_lake(folder.path());
+    expect_rows(&engine, &view, "organization_id = 'org-a'", 30).await;
+    expect_rows(&engine, &view, "organization_id IN ('org-a', 'org-0')", 30).await;
+    let text = "SELECT count(*) > 0 FROM conversations WHERE organization_id = 'org-a'";
+    assert_eq!(row(&engine, &view, text).await, "true");
+}
+
+#[tokio::test]
+async fn a_damaged_file_that_is_needed_is_an_internal_error_without_paths() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let engine = engine(folder.path(), |_| {});
+    let view = damaged_lake(folder.path());
+    let error = rows(&engine, &view, "SELECT count(event_id) FROM usage_events")
+        .await
+        .expect_err("damaged");
+    assert_eq!(error.kind(), ErrorKind::Internal, "{}", error.full_message());
+    assert!(!error.to_string().contains("parquet"), "{error}");
+}
+
+#[tokio::test]
+async fn counting_rows_and_days_opens_no_file() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let engine = engine(folder.path(), |_| {});
+    let view = damaged_lake(folder.path());
+    let text = "SELECT count(*), min(usage_date), max(usage_date) FROM usage_events";
+    assert_eq!(row(&engine, &view, text).await, "60 2026-01-01 2026-01-03");
+}
