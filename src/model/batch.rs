@@ -100,7 +100,8 @@ fn dates(events: &[UsageEvent]) -> ArrayRef {
     Arc::new(builder.finish())
 }
 
-fn epoch_days(date: NaiveDate) -> i32 {
+/// The date as a Date32 column holds it: days since 1970-01-01.
+pub(crate) fn epoch_days(date: NaiveDate) -> i32 {
     date.num_days_from_ce() - EPOCH_DAYS_FROM_CE
 }
 

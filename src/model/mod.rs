@@ -7,6 +7,7 @@ mod event;
 mod money;
 mod schema;
 
+pub(crate) use batch::epoch_days;
 pub use batch::events_to_batch;
 pub use decimal::{DecimalError, ParsedDecimal, parse_decimal};
 pub use event::{CostSource, Entry, Status, TokenCounts, UsageEvent};

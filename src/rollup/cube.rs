@@ -1,34 +1,163 @@
-//! The in-memory rollup cache (to be written): placeholder signatures.
+//! The in-memory cache of daily rows: segments that never change, and the
+//! dictionaries they share.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
 
-use arrow::array::RecordBatch;
+use arrow::array::{Date32Array, RecordBatch, StringArray};
+use chrono::{DateTime, NaiveDate};
 
+use super::answer::answer;
+use super::daily::{conform, sum_too_large};
+use super::dictionary::{PairDictionary, TextDictionary};
+use super::plan::Plan;
 use super::request::UsageRequest;
+use super::scan::{ScanLimits, scan};
+use super::segment::{CODED, CONVERSATION, Columns, ORGANIZATION, Segment, USER};
+use super::sums::{DailyMeasures, ENTRIES, MeasureColumns, column};
 use crate::error::Result;
+use crate::model::{DAILY_GRAIN, usage_daily_schema};
 
-/// The writer's side: owns the dictionaries.
+/// The writer's side: turns daily rows into segments. Holds the dictionaries,
+/// which only grow; a new cube starts with empty ones.
 #[derive(Debug, Default)]
-pub struct Cube;
+pub struct Cube {
+    dictionaries: Arc<RwLock<Dictionaries>>,
+}
 
-/// An immutable run of coded daily rows.
-#[derive(Debug)]
-pub struct Segment;
+/// The codes of every dimension. A user's or conversation's code stands for
+/// an (organization, id) pair, all others for a text.
+#[derive(Debug, Default)]
+pub(super) struct Dictionaries {
+    /// By coded column; unused for users and conversations.
+    pub(super) texts: [TextDictionary; CODED],
+    pub(super) users: PairDictionary,
+    pub(super) conversations: PairDictionary,
+}
 
-/// What one query reads.
+/// What one query reads: a fixed set of segments.
 #[derive(Debug, Clone, Default)]
-pub struct CubeSnapshot;
+pub struct CubeSnapshot {
+    segments: Vec<Arc<Segment>>,
+    dictionaries: Arc<RwLock<Dictionaries>>,
+}
 
 impl Cube {
-    /// Codes `usage_daily` rows into a segment.
-    pub fn segment(&self, _daily: &RecordBatch) -> Result<Arc<Segment>> {
-        Ok(Arc::new(Segment))
+    /// An empty cube.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Codes `usage_daily` rows into a segment. Rows of one grain are added
+    /// up. Fails when the batch lacks a column or a dictionary is full.
+    pub fn segment(&self, daily: &RecordBatch) -> Result<Arc<Segment>> {
+        let daily = conform(daily, &usage_daily_schema())?;
+        let dates: &Date32Array = column(&daily, DAILY_GRAIN[0])?;
+        let mut columns = Columns {
+            dates: dates.values().to_vec(),
+            codes: self.codes(&daily)?,
+            measures: super::packed::Measures::with_capacity(daily.num_rows()),
+        };
+        let measures = DailyMeasures::new(&daily)?;
+        for row in 0..daily.num_rows() {
+            let sums = measures.sums(row);
+            if !sums.fits() {
+                return Err(sum_too_large("a measure of a daily row"));
+            }
+            columns.measures.push(&sums);
+        }
+        Ok(Arc::new(Segment::from_parts(&[&columns])))
+    }
+
+    /// The codes of every text column, under one lock.
+    fn codes(&self, daily: &RecordBatch) -> Result<[Vec<u32>; CODED]> {
+        let mut codes: [Vec<u32>; CODED] = Default::default();
+        let mut dictionaries = self.dictionaries.write().unwrap_or_else(PoisonError::into_inner);
+        for place in 0..CODED {
+            let texts: &StringArray = column(daily, DAILY_GRAIN[place + 1])?;
+            // The organization stands before the columns that need it.
+            codes[place] = match place {
+                USER => dictionaries.users.codes(texts, &codes[ORGANIZATION])?,
+                CONVERSATION => dictionaries.conversations.codes(texts, &codes[ORGANIZATION])?,
+                _ => dictionaries.texts[place].codes(texts)?,
+            };
+        }
+        Ok(codes)
+    }
+
+    /// One segment with the rows of all `segments`, which this cube made; rows
+    /// of one grain are added up. Time is linear in the rows, with a sort of
+    /// already sorted parts.
+    pub fn merge(&self, segments: &[Arc<Segment>]) -> Arc<Segment> {
+        let parts: Vec<&Columns> = segments.iter().map(|segment| &segment.columns).collect();
+        Arc::new(Segment::from_parts(&parts))
+    }
+
+    /// A view of `segments`, which this cube made.
+    pub fn snapshot(&self, segments: Vec<Arc<Segment>>) -> CubeSnapshot {
+        CubeSnapshot { segments, dictionaries: Arc::clone(&self.dictionaries) }
+    }
+
+    /// Memory held by the dictionaries, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.dictionaries.read().unwrap_or_else(PoisonError::into_inner).bytes()
     }
 }
 
 impl CubeSnapshot {
-    /// Answers `request` in the columns of [`super::usage_schema`].
-    pub fn usage(&self, _request: &UsageRequest) -> Result<RecordBatch> {
-        Err(crate::error::Error::internal("not written yet"))
+    /// Answers `request` in the columns of [`super::usage_schema`], sorted by
+    /// the dimensions asked for, nulls first. A repeated dimension counts once.
+    ///
+    /// Conversations and users whose events were all reversed are not counted.
+    /// Without any row, an ungrouped answer has costs of 0, a null duration and
+    /// null times. Fails with `LimitExceeded` beyond two million groups.
+    pub fn usage(&self, request: &UsageRequest) -> Result<RecordBatch> {
+        self.usage_within(request, &ScanLimits::default())
+    }
+
+    pub(super) fn usage_within(
+        &self,
+        request: &UsageRequest,
+        limits: &ScanLimits,
+    ) -> Result<RecordBatch> {
+        let plan = {
+            let dictionaries = self.dictionaries.read().unwrap_or_else(PoisonError::into_inner);
+            Plan::new(request, &dictionaries)
+        };
+        let grouped = scan(&plan, &self.segments, limits)?;
+        answer(request, &plan, &self.segments, grouped, &self.dictionaries)
+    }
+
+    /// The segments read.
+    pub fn segments(&self) -> &[Arc<Segment>] {
+        &self.segments
+    }
+
+    /// Memory held by the segments and the dictionaries, in bytes.
+    pub fn bytes(&self) -> usize {
+        let dictionaries = self.dictionaries.read().unwrap_or_else(PoisonError::into_inner);
+        let segments = self.segments.iter().map(|segment| segment.bytes());
+        segments.sum::<usize>() + dictionaries.bytes()
+    }
+
+    /// How many physical rows of `usage_events` each date stands for, to be
+    /// compared with the lake. Dates without rows are absent.
+    pub fn entries_by_date(&self) -> BTreeMap<NaiveDate, i64> {
+        let mut entries = BTreeMap::new();
+        for segment in &self.segments {
+            let Columns { dates, measures, .. } = &segment.columns;
+            let mut start = 0;
+            for run in dates.chunk_by(|one, other| one == other) {
+                let rows = start..start + run.len();
+                start = rows.end;
+                let count = rows.filter_map(|row| measures.counts[ENTRIES].get(row)).sum::<i64>();
+                let time = DateTime::from_timestamp(i64::from(run[0]) * 86_400, 0);
+                // Every stored date came from one that chrono could name.
+                if let Some(time) = time {
+                    *entries.entry(time.date_naive()).or_insert(0) += count;
+                }
+            }
+        }
+        entries
     }
 }

@@ -1,8 +1,29 @@
 //! Daily aggregates: an exact, rebuildable function of usage events.
 //! Reads neither hot buffer nor write-ahead log.
+//!
+//! `daily` sums events to daily rows. `cube` keeps such rows in memory:
+//! `dictionary` gives texts codes, `segment` holds coded rows, `plan` turns a
+//! request into codes, `scan` adds up, and `answer` gives the result its texts
+//! back.
 
+mod answer;
 mod cube;
+mod daily;
+mod dictionary;
+mod distinct;
+mod hashing;
+mod latest;
+mod packed;
+mod plan;
 mod request;
+mod scan;
+mod segment;
+mod sums;
 
-pub use cube::{Cube, CubeSnapshot, Segment};
+pub use cube::{Cube, CubeSnapshot};
+pub use daily::{daily_rows, empty_daily, merge_daily_rows};
 pub use request::{DateBucket, Dimension, UsageFilter, UsageRequest, usage_schema};
+pub use segment::Segment;
+
+#[cfg(test)]
+mod tests;

@@ -108,7 +108,8 @@ pub struct UsageRequest {
 /// `actual_api_cost` and `total_cost` are null when no event of the group has
 /// one; `profit_amount` sums charged minus actual over the events that have
 /// both. A conversation and a user belong to an organization: the counts are
-/// of distinct (organization, id) pairs, nulls not counted.
+/// of distinct (organization, id) pairs, nulls and those whose every event
+/// was reversed not counted.
 /// `latest_status` is the status of the latest event (ties: the greatest
 /// word), `latest_topic` the topic of the latest event that has one (ties:
 /// the greatest topic). An ungrouped request always answers one row, a
