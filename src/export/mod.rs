@@ -10,7 +10,7 @@ use arrow::datatypes::SchemaRef;
 use arrow::ipc::writer::StreamWriter;
 use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
-use parquet::basic::Compression;
+use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
 use crate::error::{Context, Result};
@@ -93,8 +93,9 @@ impl BatchWriter {
             Format::Json => Inner::Json(json::JsonWriter::array()),
             Format::Ndjson => Inner::Json(json::JsonWriter::lines()),
             Format::Parquet => {
-                let properties =
-                    WriterProperties::builder().set_compression(Compression::SNAPPY).build();
+                let properties = WriterProperties::builder()
+                    .set_compression(Compression::ZSTD(ZstdLevel::default()))
+                    .build();
                 let schema = SchemaRef::clone(schema);
                 let writer = ArrowWriter::try_new(Vec::new(), schema, Some(properties));
                 Inner::Parquet(Box::new(writer.internal(doing)?))
