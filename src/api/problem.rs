@@ -208,3 +208,34 @@ fn problem_of_plain(response: &Response) -> Option<Problem> {
     let detail = format!("{words}; /api/openapi.json says what each route takes");
     Some(Problem::with_status(status, "http", words, detail))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_has_its_status_and_says_when_to_come_back() {
+        for (kind, status, retry) in [
+            (ErrorKind::Invalid, 400, None),
+            (ErrorKind::NotFound, 404, None),
+            (ErrorKind::Forbidden, 403, None),
+            (ErrorKind::Busy, 503, Some("1")),
+            (ErrorKind::LimitExceeded, 422, None),
+            (ErrorKind::Unavailable, 503, Some("5")),
+            (ErrorKind::Internal, 500, None),
+        ] {
+            let response = Problem::from(Error::new(kind, "words")).into_response();
+            assert_eq!(response.status(), status, "{kind:?}");
+            let header = response.headers().get(header::RETRY_AFTER);
+            assert_eq!(header.map(|value| value.as_bytes()), retry.map(str::as_bytes), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_broken_inside_stays_inside() {
+        let problem = Problem::from(Error::internal("secret").caused_by("deeper"));
+        assert_eq!(problem.log.as_deref(), Some("secret: deeper"));
+        let shown = serde_json::to_string(&problem).expect("JSON");
+        assert!(!shown.contains("secret") && !shown.contains("deeper"), "{shown}");
+    }
+}

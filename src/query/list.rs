@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use arrow::array::RecordBatch;
+use arrow::array::{Array, RecordBatch};
 use chrono::{DateTime, NaiveDate, Utc};
 use datafusion::common::ScalarValue;
 
@@ -138,7 +138,7 @@ pub(crate) fn read_page(
     let mut items = Vec::with_capacity(shown);
     for row in Row::all(&rows) {
         let ids = columns.iter().map(|(dimension, texts)| {
-            let id = texts.iter().nth(row.index).flatten().map(str::to_owned);
+            let id = texts.is_valid(row.index).then(|| texts.value(row.index).to_owned());
             (*dimension, id)
         });
         items.push(read_item(row, ids.collect(), &total)?);

@@ -358,7 +358,10 @@ async fn zz_measure() {
         let start = std::time::Instant::now();
         for _ in 0..200 {
             let tables = HashMap::from([("usage", labelled.clone())]);
-            breakdown.run(tables, breakdown_parameters(&list("total_cost", true, 50))).await.expect("b");
+            breakdown
+                .run(tables, breakdown_parameters(&list("total_cost", true, 50)))
+                .await
+                .expect("b");
         }
         println!("breakdown {:?}", start.elapsed() / 200);
         let start = std::time::Instant::now();
@@ -370,8 +373,15 @@ async fn zz_measure() {
         let start = std::time::Instant::now();
         for _ in 0..200 {
             let days = Date32Array::from_iter_values(0..30);
-            let buckets = RecordBatch::try_new(buckets_schema(), vec![Arc::new(days)]).expect("buckets");
-            trends.run(HashMap::from([("usage", usage.clone()), ("buckets", buckets)]), HashMap::new()).await.expect("t");
+            let buckets =
+                RecordBatch::try_new(buckets_schema(), vec![Arc::new(days)]).expect("buckets");
+            trends
+                .run(
+                    HashMap::from([("usage", usage.clone()), ("buckets", buckets)]),
+                    HashMap::new(),
+                )
+                .await
+                .expect("t");
         }
         println!("trends {:?}", start.elapsed() / 200);
     }
