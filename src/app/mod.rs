@@ -123,6 +123,11 @@ impl App {
         Ok(report)
     }
 
+    /// Recomputes the whole rollup from the lake's events.
+    pub async fn rebuild_rollup(&self) -> Result<()> {
+        self.store()?.rebuild_rollup().await
+    }
+
     /// Recomputes every sum from the events and names the first difference.
     pub async fn verify(&self) -> Result<VerifyReport> {
         verify::verify(&self.engine, self.store()?).await
