@@ -8,7 +8,7 @@ export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/spendlake/targ
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 22
 
-demo: cargo ## build and open a sample of 90 days in the browser's reach
+demo: cargo ## build, load a sample of 90 days and serve it
 	cargo build --release --locked
 	"$(CARGO_TARGET_DIR)/release/spendlake" demo
 

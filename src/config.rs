@@ -115,10 +115,27 @@ impl Config {
             Some(path) => figment.merge(Toml::file_exact(path)),
             None => figment.merge(Toml::file_exact("spendlake.toml")),
         };
-        figment
+        let config: Self = figment
             .merge(Serialized::defaults(args))
             .extract()
-            .context(ErrorKind::Invalid, "the settings cannot be used")
+            .context(ErrorKind::Invalid, "the settings cannot be used")?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Rules that a type cannot say.
+    fn check(&self) -> Result<()> {
+        let ahead = self.event_future_seconds_max;
+        if ahead > 86_400 {
+            return Err(Error::invalid(format!(
+                "event_future_seconds_max is {ahead}; at most 86400 (a day), since copies of older \
+                 events are looked for by their day"
+            )));
+        }
+        if self.dedup_window_days == 0 {
+            return Err(Error::invalid("dedup_window_days is 0; resent events need at least 1 day"));
+        }
+        Ok(())
     }
 }
 

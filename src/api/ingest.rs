@@ -84,7 +84,7 @@ impl IngestDoor {
 }
 
 /// The answer while the log is being replayed.
-pub(super) fn not_ready() -> Error {
+pub fn not_ready() -> Error {
     Error::unavailable("the server is replaying its log and takes no requests yet; try again shortly")
 }
 

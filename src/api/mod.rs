@@ -1,1 +1,169 @@
-//! api
+//! The HTTP API: routes, wire types, status codes, OpenAPI. A handler
+//! extracts, calls a question, and shapes the answer; it does no arithmetic.
+
+mod answer;
+mod compare;
+mod conversations;
+mod cursor;
+mod export;
+mod filters;
+mod health;
+mod ingest;
+mod items;
+mod lists;
+mod params;
+pub mod problem;
+mod scope;
+mod service;
+mod sql;
+mod stream;
+mod summary;
+mod trends;
+mod wire;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::{Method, Uri, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use utoipa::OpenApi as _;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::clock::Clock;
+use crate::engine::Engine;
+use crate::error::{Context, Result};
+use crate::flush::View;
+use crate::query::Queries;
+
+use answer::AnswerCache;
+use problem::{Problem, complete_problems};
+
+pub use health::HealthState;
+pub use ingest::{IngestDoor, not_ready};
+pub use service::service;
+
+/// Takes the current view; fails while the server cannot answer yet.
+pub type TakeView = dyn Fn() -> Result<Arc<View>> + Send + Sync;
+
+/// What the routes need. Cloning shares everything.
+#[derive(Clone)]
+pub struct ApiState(Arc<Shared>);
+
+struct Shared {
+    queries: Arc<Queries>,
+    engine: Arc<Engine>,
+    view: Box<TakeView>,
+    clock: Arc<dyn Clock>,
+    answers: AnswerCache,
+}
+
+impl ApiState {
+    /// `view` is called once a request, so that a request sees one state.
+    pub fn new(
+        queries: Arc<Queries>,
+        engine: Arc<Engine>,
+        view: Box<TakeView>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self(Arc::new(Shared { queries, engine, view, clock, answers: AnswerCache::new() }))
+    }
+
+    fn queries(&self) -> &Arc<Queries> {
+        &self.0.queries
+    }
+
+    fn engine(&self) -> &Engine {
+        &self.0.engine
+    }
+
+    fn view(&self) -> Result<Arc<View>> {
+        (self.0.view)()
+    }
+
+    fn now(&self) -> DateTime<Utc> {
+        self.0.clock.now()
+    }
+
+    fn answers(&self) -> &AnswerCache {
+        &self.0.answers
+    }
+}
+
+impl fmt::Debug for ApiState {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("ApiState").finish_non_exhaustive()
+    }
+}
+
+/// What the OpenAPI document says beside the routes.
+#[derive(Debug, utoipa::OpenApi)]
+#[openapi(info(
+    title = "Spendlake",
+    description = "Usage and cost analytics of AI spending. Amounts are decimal strings in US dollars; errors are RFC 9457 problem details."
+))]
+struct Document;
+
+/// The analytics and SQL routes. Others are merged in before [`serve`].
+pub fn routes() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(summary::organization_summary))
+        .routes(routes!(trends::organization_trends))
+        .routes(routes!(lists::organization_users))
+        .routes(routes!(lists::organization_teams))
+        .routes(routes!(lists::organization_departments))
+        .routes(routes!(lists::organization_api_keys))
+        .routes(routes!(lists::organization_models))
+        .routes(routes!(export::organization_export))
+        .routes(routes!(summary::user_summary))
+        .routes(routes!(trends::user_trends))
+        .routes(routes!(lists::user_models))
+        .routes(routes!(lists::user_conversations))
+        .routes(routes!(compare::user_compare_org))
+        .routes(routes!(conversations::conversation))
+        .routes(routes!(summary::platform_summary))
+        .routes(routes!(trends::platform_trends))
+        .routes(routes!(lists::platform_organizations))
+        .routes(routes!(lists::platform_models))
+        .routes(routes!(lists::drill_down))
+        .routes(routes!(sql::sql))
+}
+
+/// The OpenAPI document of [`routes`].
+pub fn openapi() -> OpenApi {
+    routes().into_openapi()
+}
+
+/// Completes `routes` (these and others) into what listens: adds
+/// `/api/openapi.json` of all of them, and problems for unknown routes and
+/// wrong methods.
+pub fn serve(routes: OpenApiRouter<ApiState>, state: ApiState) -> Result<Router> {
+    let (router, document) = routes.split_for_parts();
+    let document = Bytes::from(document.to_json().internal("writing the OpenAPI document")?);
+    let send = move || {
+        let document = document.clone();
+        async move { ([(header::CONTENT_TYPE, "application/json")], document) }
+    };
+    Ok(router
+        .route("/api/openapi.json", get(send))
+        .fallback(no_route)
+        .method_not_allowed_fallback(wrong_method)
+        .with_state(state)
+        .layer(axum::middleware::from_fn(complete_problems)))
+}
+
+async fn no_route(uri: Uri) -> impl IntoResponse {
+    Problem::no_route(uri.path())
+}
+
+async fn wrong_method(method: Method, uri: Uri) -> impl IntoResponse {
+    Problem::wrong_method(method.as_str(), uri.path())
+}

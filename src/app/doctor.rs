@@ -1,7 +1,5 @@
 //! What an operator would look at, looked at.
 
-use std::sync::Arc;
-
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
 
@@ -45,7 +43,7 @@ impl DoctorReport {
     }
 }
 
-pub(super) async fn doctor(app: &Arc<App>) -> Result<DoctorReport> {
+pub(super) async fn doctor(app: &App) -> Result<DoctorReport> {
     let checks = vec![clock(app)?, log(app)?, tables(app)?, cache(app)?, unpriced(app).await?];
     Ok(DoctorReport { checks })
 }

@@ -35,7 +35,6 @@ pub struct App {
     clock: Arc<dyn Clock>,
     lock: lock::DirectoryLock,
     node: lock::Node,
-    directory: Arc<Directory>,
     engine: Arc<Engine>,
     queries: Arc<Queries>,
     /// Empty until the log is replayed.
@@ -53,7 +52,7 @@ impl App {
         let prices = Arc::clone(PriceBook::shipped());
         let engine = Arc::new(Engine::new(config)?);
         engine.set_static_tables(static_tables(&directory, &prices)?)?;
-        let queries = Arc::new(Queries::new(Arc::clone(&engine), Arc::clone(&directory)));
+        let queries = Arc::new(Queries::new(Arc::clone(&engine), Arc::clone(&directory))?);
         let store = Arc::new(OnceLock::new());
         let limits = IntakeLimits::from(config);
         let intake = Arc::new(Intake::new(Arc::clone(&directory), prices, limits));
@@ -63,7 +62,6 @@ impl App {
             clock,
             lock,
             node,
-            directory,
             engine,
             queries,
             store,
@@ -123,7 +121,7 @@ impl App {
         Ok(report)
     }
 
-    /// Recomputes the whole rollup from the lake's events.
+    /// Recomputes the stored rollup from the events.
     pub async fn rebuild_rollup(&self) -> Result<()> {
         self.store()?.rebuild_rollup().await
     }

@@ -95,3 +95,82 @@ async fn send(chunk: Chunk, target: &Target, name: &str) -> Result<Acknowledged>
     stored.refused.sort();
     Ok(Acknowledged { position, stored })
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::body::Bytes;
+    use axum::routing::post;
+
+    use super::*;
+    use crate::cli::remote::Remote;
+    use crate::error::Error;
+
+    /// A server that rejects the lines that say `bad`, and is slow with the
+    /// first chunk.
+    async fn server() -> Target {
+        let answer = |body: Bytes| async move {
+            let text = String::from_utf8(body.to_vec()).expect("text");
+            if text.contains("slow") {
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            }
+            let bad = (1..).zip(text.lines()).filter(|(_, line)| line.contains("bad"));
+            let results: Vec<_> = bad
+                .map(|(line, _)| serde_json::json!({"line": line, "status": "rejected", "rule": "is bad"}))
+                .collect();
+            let (rejected, all) = (results.len(), text.lines().count());
+            axum::Json(serde_json::json!({"accepted": all - rejected, "duplicate": 0,
+                "conflict": 0, "rejected": rejected, "results": results}))
+        };
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("listener");
+        let address = listener.local_addr().expect("address");
+        let router = Router::new().route("/api/events", post(answer));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Target::Server(Remote::new(address).expect("client"))
+    }
+
+    fn chunk(body: &str, rows: &[u64], position: u64) -> Chunk {
+        let body = body.as_bytes().to_vec();
+        Chunk { body, rows: rows.to_vec(), position, ..Chunk::default() }
+    }
+
+    #[tokio::test]
+    async fn answers_come_in_order_and_name_the_rows_of_the_input() {
+        let last = Chunk { unreadable: vec![(9, "torn".to_owned())], ..chunk("bad\n", &[8], 9) };
+        let chunks = [chunk("slow\nbad\n", &[1, 4], 4), chunk("a\n", &[5], 5), last];
+        let mut seen = Vec::new();
+        feed(chunks.into_iter().map(Ok), &server().await, "test", |done| {
+            seen.push((
+                done.position,
+                done.stored.accepted,
+                done.stored.rejected,
+                done.stored.refused,
+            ));
+            Ok(())
+        })
+        .await
+        .expect("fed");
+        let bad = || "rejected; is bad".to_owned();
+        assert_eq!(
+            seen,
+            [
+                (4, 1, 1, vec![(4, bad())]),
+                (5, 1, 0, vec![]),
+                (9, 0, 2, vec![(8, bad()), (9, "torn".to_owned())])
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn an_error_of_the_input_ends_the_feed_after_what_was_read() {
+        let chunks = [Ok(chunk("a\n", &[1], 1)), Err(Error::invalid("torn file"))];
+        let mut positions = Vec::new();
+        let target = server().await;
+        let fed = feed(chunks.into_iter(), &target, "test", |done| {
+            positions.push(done.position);
+            Ok(())
+        });
+        assert!(fed.await.is_err());
+        assert_eq!(positions, [1]);
+    }
+}

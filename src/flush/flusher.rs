@@ -1,20 +1,43 @@
 //! Commits what is hot, truncates the log, and covers the lake by the rollup.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use arrow::array::RecordBatch;
+use chrono::{DateTime, Utc};
 use super::crash::crash_point;
-use super::rollup_refresh::{Refreshed, refresh};
+use super::rollup_refresh::{Change, Refreshed, refresh};
 use super::state::State;
 use super::writer::{Log, approximate};
 use crate::clock::Clock;
 use crate::dedup::{FrozenKeys, merge_runs, write_run};
-use crate::error::{Context, Result};
+use crate::error::{Context, Error, Result};
 use crate::hot::{HotBatch, HotSnapshot};
 use crate::lake::{Lake, LakeFile, LakeTable, TableSnapshot, Transaction};
 use crate::rollup::Segment;
+
+/// What the holder of the turn finds.
+#[derive(Debug, Default)]
+pub(super) struct Turn {
+    /// Keys that a flush took out of the memory and did not save yet.
+    unsaved_keys: Vec<Arc<FrozenKeys>>,
+    /// Whether a flush broke off: the tables may hold rows that are still
+    /// shown as hot.
+    unfinished: bool,
+}
+
+impl Turn {
+    /// Rewrites publish what the tables hold, so they wait until a flush that
+    /// broke off has been finished.
+    pub(super) fn check_finished(&self) -> Result<()> {
+        if self.unfinished {
+            return Err(Error::unavailable("a flush broke off; it has to be finished first"));
+        }
+        Ok(())
+    }
+}
 
 /// The flusher's parts. One flush runs at a time.
 #[derive(Debug)]
@@ -26,24 +49,28 @@ pub(super) struct Flusher {
     /// Names this data directory in the tables' application transactions.
     pub(super) application: String,
     pub(super) clock: Arc<dyn Clock>,
-    /// Held by whoever changes the tables, one at a time. It keeps the keys
-    /// that a flush took out of the memory and did not save yet.
-    pub(super) turn: tokio::sync::Mutex<Vec<Arc<FrozenKeys>>>,
+    /// Held by whoever changes the tables, one at a time.
+    pub(super) turn: tokio::sync::Mutex<Turn>,
+    /// Since when the memory of keys is complete, microseconds since 1970; the
+    /// epoch says that it has forgotten nothing. A copy of what stands in the
+    /// log, so that a request need not wait for a group's fsync to ask.
+    pub(super) keys_covered_since_micros: AtomicI64,
 }
 
 impl Flusher {
     /// Commits everything that is hot now. Safe to call again after an error:
     /// what the tables hold already is not written again.
     pub(super) async fn flush(&self) -> Result<()> {
-        let mut unsaved_keys = self.turn.lock().await;
+        let mut turn = self.turn.lock().await;
         let started = Instant::now();
         let hot = {
             let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
-            unsaved_keys.extend(log.dedup.freeze());
+            turn.unsaved_keys.extend(log.dedup.freeze());
             self.state.freeze()
         };
         let Some(last) = hot.batches().last() else { return self.cover().await };
         let through = last.sequence;
+        turn.unfinished = true;
         let rows = |batch: &HotBatch| batch.rejected.clone();
         let rejected = self.commit(&self.lake.rejected, &hot, through, rows).await?;
         crash_point("between_table_commits");
@@ -53,7 +80,8 @@ impl Flusher {
         let uncovered = uncovered_files(&before.uncovered_files, &before.events, &events);
         crash_point("after_commit");
         self.state.flushed(events, rejected, uncovered, through);
-        self.save_keys(&mut unsaved_keys).await?;
+        turn.unfinished = false;
+        self.save_keys(&mut turn.unsaved_keys).await?;
         crash_point("before_truncate");
         self.truncate(through)?;
         metrics::histogram!("spendlake_flush_seconds").record(started.elapsed());
@@ -69,8 +97,7 @@ impl Flusher {
         through: u64,
         rows: impl Fn(&HotBatch) -> RecordBatch,
     ) -> Result<Arc<TableSnapshot>> {
-        let held = table.transaction_version(&self.application).await?;
-        let held = held.and_then(|held| u64::try_from(held).ok()).unwrap_or(0);
+        let held = held_sequence(table, &self.application).await?;
         let missing: Vec<RecordBatch> = hot
             .batches()
             .iter()
@@ -106,7 +133,12 @@ impl Flusher {
     pub(super) async fn maintain_keys(&self) -> Result<()> {
         let _turn = self.turn.lock().await;
         let log = || self.log.lock().unwrap_or_else(PoisonError::into_inner);
-        log().dedup.expire(self.today())?;
+        let covered_since = {
+            let mut log = log();
+            log.dedup.expire(self.today())?;
+            log.dedup.covered_since().timestamp_micros()
+        };
+        self.keys_covered_since_micros.store(covered_since, Ordering::SeqCst);
         loop {
             let Some(plan) = log().dedup.plan_merge() else { return Ok(()) };
             let dir = self.dedup_dir.clone();
@@ -118,6 +150,12 @@ impl Flusher {
             .internal("merging dedup keys")?;
             log().dedup.install_merged(&plan, run?)?;
         }
+    }
+
+    /// Since when the memory of keys is complete.
+    pub(super) fn keys_covered_since(&self) -> DateTime<Utc> {
+        let micros = self.keys_covered_since_micros.load(Ordering::SeqCst);
+        DateTime::from_timestamp_micros(micros).unwrap_or_default()
     }
 
     /// Days since 1970-01-01.
@@ -140,21 +178,27 @@ impl Flusher {
             return Ok(());
         }
         // Frames after the lake's last one stay in their own segments.
-        let held = self.lake.events.transaction_version(&self.application).await?;
-        let through = held.and_then(|held| u64::try_from(held).ok()).unwrap_or(0);
-        let Refreshed { daily, added, replaced } = refresh(&self.lake).await?;
-        if replaced {
-            let covered = self.load_covered().await?;
-            self.state.rolled_up(Arc::clone(&daily), None, through);
-            self.state.rebuilt(daily, covered);
-            return Ok(());
-        }
-        let segment = match (self.state.cube(), added) {
-            (Some(cube), Some(rows)) if rows.num_rows() > 0 => Some(cube.segment(&rows)?),
+        let through = self.flushed_through().await?;
+        let Refreshed { daily, change } = refresh(&self.lake).await?;
+        let rows = match change {
+            Change::Appended(rows) => rows.filter(|rows| rows.num_rows() > 0),
+            Change::Unknown => {
+                let covered = self.load_covered().await?;
+                self.state.rebuilt(daily, covered, through);
+                return Ok(());
+            }
+        };
+        let segment = match (self.state.cube(), rows) {
+            (Some(cube), Some(rows)) => Some(cube.segment(&rows)?),
             _ => None,
         };
         self.state.rolled_up(daily, segment, through);
         Ok(())
+    }
+
+    /// The last frame whose events the lake holds.
+    pub(super) async fn flushed_through(&self) -> Result<u64> {
+        held_sequence(&self.lake.events, &self.application).await
     }
 
     /// Reads the whole stored rollup into segments.
@@ -162,6 +206,13 @@ impl Flusher {
         let Some(cube) = self.state.cube() else { return Ok(Vec::new()) };
         super::recover::load_segments(&self.lake, &cube).await
     }
+}
+
+/// The last frame that `table` holds of this data directory; 0 before the
+/// first.
+pub(super) async fn held_sequence(table: &LakeTable, application: &str) -> Result<u64> {
+    let version = table.transaction_version(application).await?;
+    Ok(version.and_then(|version| u64::try_from(version).ok()).unwrap_or(0))
 }
 
 /// The files of `after` that the rollup does not cover: those that were

@@ -22,8 +22,6 @@ pub(super) const UNKNOWN_FINGERPRINT: u64 = 0;
 #[derive(Debug)]
 pub(super) struct PendingRequest {
     pub(super) prepared: PreparedRequest,
-    /// `prepared.events` as rows.
-    pub(super) rows: RecordBatch,
     /// Stored keys of the days of its old events.
     pub(super) old: OldEvents,
     pub(super) request_id: String,
@@ -81,7 +79,7 @@ pub(super) fn judge(
             let (line, rounded) = (line.number, line.rounded);
             report.push(LineResult { line, event_id: Some(event.event_id.clone()), status, rounded });
         }
-        events.push(kept_rows(&request.rows, keep)?);
+        events.push(kept_rows(&request.prepared.rows, keep)?);
         if refused > 0 {
             let (id, at) = (&request.request_id, request.received_at);
             rejected.push(rejected_batch(&request.prepared.lines, id, at)?);

@@ -10,7 +10,7 @@ use chrono::{NaiveDate, TimeDelta};
 
 use super::crash::crash_point;
 use super::flusher::Flusher;
-use super::rollup_refresh::rebuild;
+use super::rollup_refresh::{every_date, rebuild};
 use crate::error::{Error, Result};
 use crate::lake::{LakeTable, RowMerge, TableSnapshot};
 use crate::rollup::merge_daily_rows;
@@ -107,7 +107,8 @@ impl Flusher {
         report.days += 1;
         loop {
             // Between two steps a flush may run; it waits for one step only.
-            let _turn = self.turn.lock().await;
+            let turn = self.turn.lock().await;
+            turn.check_finished()?;
             self.cover().await?;
             let outcome = if table.spec().name == "usage_daily" {
                 table.compact_merged(date, Arc::new(DailyMerge)).await?
@@ -161,7 +162,8 @@ impl Flusher {
     /// Compares the rollup's entries with the lake's rows, day by day, and
     /// rebuilds the days that differ. Returns those days.
     pub(super) async fn check_rollup(&self) -> Result<BTreeSet<NaiveDate>> {
-        let _turn = self.turn.lock().await;
+        let turn = self.turn.lock().await;
+        turn.check_finished()?;
         self.cover().await?;
         let lake_rows = rows_by_date(&self.lake.events.snapshot());
         let lake = Arc::clone(&self.lake);
@@ -169,7 +171,9 @@ impl Flusher {
             .await
             .map_err(|error| Error::internal("reading the rollup").caused_by(error))??;
         let differing = differing_days(&lake_rows, &entries);
-        if !differing.is_empty() {
+        if differing.is_empty() {
+            self.check_cube().await?;
+        } else {
             tracing::error!(?differing, "rollup and lake differ; these days are rebuilt");
             metrics::counter!("spendlake_rollup_rebuilt_days_total")
                 .increment(differing.len() as u64);
@@ -178,19 +182,36 @@ impl Flusher {
         Ok(differing)
     }
 
+    /// Compares the cube's entries with those of the events it was made of,
+    /// and reads it anew when they differ.
+    async fn check_cube(&self) -> Result<()> {
+        let view = self.state.view();
+        let Some(cube) = &view.cube else { return Ok(()) };
+        let cached: i64 = cube.entries_by_date().values().sum();
+        let hot: usize = view.hot.batches().iter().map(|batch| batch.events.num_rows()).sum();
+        let held = view.events.rows() + hot as u64;
+        if u64::try_from(cached) != Ok(held) {
+            tracing::error!(cached, held, "the aggregates in memory differ; they are read anew");
+            let through = self.flushed_through().await?;
+            let covered = self.load_covered().await?;
+            self.state.rebuilt(self.lake.daily.snapshot(), covered, through);
+        }
+        Ok(())
+    }
+
     /// Rebuilds the rollup of every day that has events or daily rows.
     pub(super) async fn rebuild_all(&self) -> Result<()> {
-        let _turn = self.turn.lock().await;
+        let turn = self.turn.lock().await;
+        turn.check_finished()?;
         self.cover().await?;
-        let (events, daily) = (self.lake.events.snapshot(), self.lake.daily.snapshot());
-        let dates = events.files.iter().chain(&daily.files).map(|file| file.date).collect();
-        self.rebuild_days(dates).await
+        self.rebuild_days(every_date(&self.lake)).await
     }
 
     async fn rebuild_days(&self, dates: BTreeSet<NaiveDate>) -> Result<()> {
+        let through = self.flushed_through().await?;
         let daily = rebuild(&self.lake, dates).await?;
         let covered = self.load_covered().await?;
-        self.state.rebuilt(daily, covered);
+        self.state.rebuilt(daily, covered, through);
         Ok(())
     }
 

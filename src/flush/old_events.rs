@@ -34,11 +34,28 @@ impl OldEvents {
     }
 }
 
-/// Days kept in memory; a day is read again after it was dropped.
-const DAYS_CACHED_MAX: usize = 64;
+/// Keys kept in memory, at about 32 bytes each; a day is read again after it
+/// was dropped.
+const KEYS_CACHED_MAX: usize = 4_000_000;
+
+/// How much later than `covered_since` an event may be and still be looked up:
+/// one day because a copy may have been received up to a day before its
+/// event_time, one because the memory may forget another day between this look
+/// and the judgement.
+const MARGIN: TimeDelta = TimeDelta::days(2);
+
+/// Whether an event of `events` may have a copy that was received before
+/// `covered_since`.
+pub(super) fn any(events: &[UsageEvent], covered_since: DateTime<Utc>) -> bool {
+    events.iter().any(|event| is_old(event, covered_since))
+}
+
+fn is_old(event: &UsageEvent, covered_since: DateTime<Utc>) -> bool {
+    covered_since > DateTime::UNIX_EPOCH && event.event_time < covered_since + MARGIN
+}
 
 /// Reads days from the lake and keeps the latest ones.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct OldEventReader {
     cache: Mutex<Cache>,
 }
@@ -87,10 +104,6 @@ fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef> {
 }
 
 impl OldEventReader {
-    pub(super) fn new() -> Self {
-        Self { cache: Mutex::default() }
-    }
-
     /// The stored keys of every day that an event of `events` from before
     /// `covered_since` belongs to. Blocks while reading files.
     pub(super) fn read(
@@ -99,11 +112,9 @@ impl OldEventReader {
         covered_since: DateTime<Utc>,
         table: &LakeTable,
     ) -> Result<OldEvents> {
-        // A copy may have been received up to an hour before its event_time.
-        let horizon = covered_since + TimeDelta::hours(1);
         let dates: BTreeSet<NaiveDate> = events
             .iter()
-            .filter(|event| event.event_time < horizon)
+            .filter(|event| is_old(event, covered_since))
             .map(|event| event.usage_date)
             .collect();
         let mut old = OldEvents::default();
@@ -132,7 +143,8 @@ impl OldEventReader {
     fn keep(&self, date: NaiveDate, covered_since: DateTime<Utc>, keys: &Arc<DayKeys>) {
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         if cache.covered_since == Some(covered_since) {
-            if cache.days.len() >= DAYS_CACHED_MAX {
+            let cached: usize = cache.days.values().map(|day| day.len()).sum();
+            if cached + keys.len() > KEYS_CACHED_MAX {
                 cache.days.clear();
             }
             cache.days.insert(date, Arc::clone(keys));

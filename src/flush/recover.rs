@@ -6,6 +6,7 @@ use std::sync::Mutex;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::flusher::held_sequence;
 use super::group::UNKNOWN_FINGERPRINT;
 use super::old_events::{IDENTITY_COLUMNS, for_each_key};
 use super::record::FrameContent;
@@ -84,7 +85,7 @@ pub(super) async fn recover(
 /// one whose rebuild was interrupted is built from every event that the lake
 /// holds, so that it has forgotten none.
 fn open_keys(lake: &Lake, dir: &Path, window_days: u32, now: DateTime<Utc>) -> Result<Dedup> {
-    if std::fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some()) {
+    if holds_keys(dir) {
         let dedup = Dedup::open(dir, window_days, now)?;
         // Expiry never moves this into the window; only a rebuild that did
         // not finish leaves it there.
@@ -109,6 +110,14 @@ fn open_keys(lake: &Lake, dir: &Path, window_days: u32, now: DateTime<Utc>) -> R
     Ok(dedup)
 }
 
+/// Whether `dir` holds more than what a first start that broke off leaves.
+fn holds_keys(dir: &Path) -> bool {
+    let is_draft = |entry: std::io::Result<std::fs::DirEntry>| {
+        entry.is_ok_and(|entry| entry.path().extension().is_some_and(|end| end == "tmp"))
+    };
+    std::fs::read_dir(dir).is_ok_and(|mut entries| !entries.all(is_draft))
+}
+
 /// The last WAL sequence number that each table holds.
 #[derive(Debug, Clone, Copy)]
 struct HeldSequences {
@@ -117,11 +126,10 @@ struct HeldSequences {
 }
 
 async fn held_sequences(lake: &Lake, application: &str) -> Result<HeldSequences> {
-    let held = async |table: &crate::lake::LakeTable| -> Result<u64> {
-        let version = table.transaction_version(application).await?;
-        Ok(version.and_then(|version| u64::try_from(version).ok()).unwrap_or(0))
-    };
-    Ok(HeldSequences { events: held(&lake.events).await?, rejected: held(&lake.rejected).await? })
+    Ok(HeldSequences {
+        events: held_sequence(&lake.events, application).await?,
+        rejected: held_sequence(&lake.rejected, application).await?,
+    })
 }
 
 fn stored_view(

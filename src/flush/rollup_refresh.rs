@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use chrono::NaiveDate;
 
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Error, ErrorKind, Result};
 use crate::lake::{Lake, LakeFile, TableSnapshot, Transaction};
 use crate::rollup::{daily_rows, merge_daily_rows};
 
@@ -18,15 +18,21 @@ const COVERAGE: &str = "rollup";
 /// Rows aggregated in one step, which bounds memory.
 const STEP_ROWS_MAX: usize = 1_000_000;
 
-/// What a refresh added.
+/// The rollup after a refresh, and what that changed.
 #[derive(Debug)]
 pub(super) struct Refreshed {
     pub(super) daily: Arc<TableSnapshot>,
-    /// The new rows of `usage_daily`, already stored.
-    pub(super) added: Option<RecordBatch>,
-    /// Dates of which all rows were replaced, so that `added` does not tell
-    /// the whole change.
-    pub(super) replaced: bool,
+    pub(super) change: Change,
+}
+
+/// How the stored rollup differs from before.
+#[derive(Debug)]
+pub(super) enum Change {
+    /// These rows were appended, if any.
+    Appended(Option<RecordBatch>),
+    /// Days were replaced, or an earlier refresh landed without being seen:
+    /// whoever holds a copy reads the rollup anew.
+    Unknown,
 }
 
 /// The version of `usage_events` that the rollup covers; −1 before the first.
@@ -39,24 +45,32 @@ pub(super) async fn refresh(lake: &Arc<Lake>) -> Result<Refreshed> {
     let target = lake.events.snapshot();
     let covered = covered_version(lake).await?;
     if covered >= target.version {
-        let daily = lake.daily.snapshot();
-        return Ok(Refreshed { daily, added: None, replaced: false });
+        return Ok(Refreshed { daily: lake.daily.snapshot(), change: Change::Unknown });
     }
-    let changes = lake.events.changes_since(covered).await?;
-    if !changes.replaced_dates.is_empty() {
-        let dates: BTreeSet<NaiveDate> = changes
-            .replaced_dates
-            .iter()
-            .copied()
-            .chain(changes.files.iter().map(|file| file.date))
-            .collect();
-        let daily = rebuild(lake, dates).await?;
-        return Ok(Refreshed { daily, added: None, replaced: true });
-    }
+    let changes = match lake.events.changes_since(covered).await {
+        Ok(changes) if changes.replaced_dates.is_empty() => changes,
+        Ok(changes) => {
+            let replaced = changes.replaced_dates.iter().copied();
+            let dates = replaced.chain(changes.files.iter().map(|file| file.date)).collect();
+            return Ok(Refreshed { daily: rebuild(lake, dates).await?, change: Change::Unknown });
+        }
+        // The log no longer reaches back to what the rollup covers.
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let daily = rebuild(lake, every_date(lake)).await?;
+            return Ok(Refreshed { daily, change: Change::Unknown });
+        }
+        Err(error) => return Err(error),
+    };
     let added = aggregate(lake, changes.files).await?;
     let rows = added.iter().cloned().collect();
     let daily = lake.daily.append(rows, coverage(target.version)).await?;
-    Ok(Refreshed { daily, added, replaced: false })
+    Ok(Refreshed { daily, change: Change::Appended(added) })
+}
+
+/// Every date that has events or daily rows.
+pub(super) fn every_date(lake: &Lake) -> BTreeSet<NaiveDate> {
+    let (events, daily) = (lake.events.snapshot(), lake.daily.snapshot());
+    events.files.iter().chain(&daily.files).map(|file| file.date).collect()
 }
 
 /// Replaces the rollup of `dates` by a fresh aggregate of their events, which

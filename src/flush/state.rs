@@ -152,11 +152,19 @@ impl State {
         self.publish(&mut inner);
     }
 
-    /// The rollup was rebuilt: `covered` replaces its whole part of the cube.
-    pub(super) fn rebuilt(&self, daily: Arc<TableSnapshot>, covered: Vec<Arc<Segment>>) {
+    /// The rollup covers every frame up to `through` in another way than
+    /// before: `covered` replaces its whole part of the cube.
+    pub(super) fn rebuilt(
+        &self,
+        daily: Arc<TableSnapshot>,
+        covered: Vec<Arc<Segment>>,
+        through: u64,
+    ) {
         let mut inner = self.lock();
         inner.view.daily = daily;
+        inner.view.uncovered_files = Vec::new();
         if let Some(cube) = &mut inner.cube {
+            cube.recent.retain(|recent| recent.sequence > through);
             cube.covered = covered;
         }
         self.publish(&mut inner);

@@ -1,16 +1,18 @@
 //! The door to everything stored: take events in, take a view, flush, close.
 
+use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use super::flusher::Flusher;
 use super::group::PendingRequest;
 use super::maintenance::{CompactReport, CompactScope};
-use super::old_events::{OldEventReader, OldEvents};
+use super::old_events::{self, OldEventReader, OldEvents};
 use super::plan::{FlushLimits, flush_due};
 use super::recover::{Opening, Recovered, create_folders, recover};
 use super::report::IngestReport;
@@ -22,7 +24,6 @@ use crate::config::Config;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::ingest::PreparedRequest;
 use crate::lake::Lake;
-use crate::model::events_to_batch;
 use crate::wal::{DiskStorage, WalStorage};
 
 /// Everything of one data directory that changes.
@@ -31,7 +32,7 @@ pub struct Store {
     state: Arc<State>,
     log: Arc<Mutex<Log>>,
     flusher: Arc<Flusher>,
-    old_events: OldEventReader,
+    old_events: Arc<OldEventReader>,
     limits: FlushLimits,
     /// Gone once the store is closed.
     queue: Mutex<Option<mpsc::Sender<Waiting>>>,
@@ -49,7 +50,8 @@ pub struct StoreStats {
     pub hot_bytes: usize,
     /// Bytes of the write-ahead log.
     pub wal_bytes: u64,
-    /// Whether the log failed and nothing more is acknowledged.
+    /// Whether the log failed or the writer ended, so that nothing more is
+    /// acknowledged.
     pub log_failed: bool,
     /// Memory of the daily aggregates, bytes; 0 when they are not cached.
     pub cube_bytes: usize,
@@ -85,6 +87,10 @@ impl Store {
         let opening = Opening { application: application.clone(), epoch };
         let Recovered { lake, state, log } =
             recover(config, &opening, storage, Arc::clone(&clock)).await?;
+        let covered_since = {
+            let log = log.lock().unwrap_or_else(PoisonError::into_inner);
+            log.dedup.covered_since().timestamp_micros()
+        };
         let flusher = Arc::new(Flusher {
             lake,
             state: Arc::clone(&state),
@@ -93,6 +99,7 @@ impl Store {
             application,
             clock,
             turn: tokio::sync::Mutex::default(),
+            keys_covered_since_micros: AtomicI64::new(covered_since),
         });
         let flush_wanted = Arc::new(Notify::new());
         let limits = FlushLimits::from(config);
@@ -113,7 +120,7 @@ impl Store {
             state,
             log,
             flusher,
-            old_events: OldEventReader::new(),
+            old_events: Arc::default(),
             limits,
             queue: Mutex::new(Some(sender)),
             writer: Mutex::new(Some(writer)),
@@ -133,8 +140,7 @@ impl Store {
     }
 
     /// Stores the valid lines of a request. When this returns `Ok`, every line
-    /// reported as accepted is durable and in the next view. Blocks while rows
-    /// are encoded: call it where blocking is allowed.
+    /// reported as accepted is durable and in the next view.
     pub async fn ingest(
         &self,
         prepared: PreparedRequest,
@@ -151,9 +157,8 @@ impl Store {
                 ),
             ));
         }
-        let rows = events_to_batch(&prepared.events)?;
-        let old = self.old_events_of(&prepared)?;
-        let request = PendingRequest { prepared, rows, old, request_id, received_at };
+        let (prepared, old) = self.look_up_old_events(prepared).await?;
+        let request = PendingRequest { prepared, old, request_id, received_at };
         let (reply, answer) = oneshot::channel();
         self.enqueue(Waiting { request, reply })?;
         answer.await.map_err(|_| {
@@ -166,22 +171,34 @@ impl Store {
         let Some(sender) = queue.as_ref() else {
             return Err(Error::unavailable("the server is stopping; nothing of this request was stored"));
         };
-        sender.try_send(waiting).map_err(|_| {
-            Error::new(
+        sender.try_send(waiting).map_err(|error| match error {
+            TrySendError::Full(_) => Error::new(
                 ErrorKind::Busy,
                 "too many requests wait for the log (ingest_queue_max); nothing of this one was \
                  stored: send it again",
-            )
+            ),
+            TrySendError::Closed(_) => Error::unavailable(
+                "the writer ended; nothing of this request was stored: restart the server",
+            ),
         })
     }
 
     /// The stored keys of the days of events older than the memory of keys.
-    fn old_events_of(&self, prepared: &PreparedRequest) -> Result<OldEvents> {
-        let covered_since = {
-            let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
-            log.dedup.covered_since()
-        };
-        self.old_events.read(&prepared.events, covered_since, &self.flusher.lake.events)
+    async fn look_up_old_events(
+        &self,
+        prepared: PreparedRequest,
+    ) -> Result<(PreparedRequest, OldEvents)> {
+        let covered_since = self.flusher.keys_covered_since();
+        if !old_events::any(&prepared.events, covered_since) {
+            return Ok((prepared, OldEvents::default()));
+        }
+        let (reader, lake) = (Arc::clone(&self.old_events), Arc::clone(&self.flusher.lake));
+        tokio::task::spawn_blocking(move || {
+            let old = reader.read(&prepared.events, covered_since, &lake.events)?;
+            Ok((prepared, old))
+        })
+        .await
+        .internal("looking up old events")?
     }
 
     /// Commits everything that is hot and covers it by the rollup.
@@ -211,12 +228,16 @@ impl Store {
     /// Current figures.
     pub fn stats(&self) -> StoreStats {
         let view = self.state.view();
+        let writer_ended = {
+            let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+            queue.as_ref().is_some_and(mpsc::Sender::is_closed)
+        };
         let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         StoreStats {
             hot_rows: view.hot.rows(),
             hot_bytes: view.hot.bytes(),
             wal_bytes: log.wal.bytes(),
-            log_failed: log.wal.is_failed(),
+            log_failed: log.wal.is_failed() || writer_ended,
             cube_bytes: view.cube.as_ref().map_or(0, |cube| cube.bytes()),
             dedup_bytes: log.dedup.memory_bytes(),
         }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use chrono::{DateTime, Utc};
 
 use super::field::Field;
@@ -14,7 +15,7 @@ use super::wire::WireEvent;
 use crate::config::Config;
 use crate::directory::Directory;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{CostSource, Entry, Money, UsageEvent};
+use crate::model::{CostSource, Entry, Money, UsageEvent, events_to_batch};
 use crate::pricing::PriceBook;
 
 /// The bounds of what is accepted.
@@ -74,12 +75,14 @@ pub struct PreparedLine {
 }
 
 /// A request's lines, and the events of the valid ones in the same order.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct PreparedRequest {
     /// Every line that holds something.
     pub lines: Vec<PreparedLine>,
     /// One event per valid line.
     pub events: Vec<UsageEvent>,
+    /// The events as rows of `usage_events`.
+    pub rows: RecordBatch,
 }
 
 /// Turns bodies into events. Cheap to share; holds no state of its own.
@@ -113,15 +116,13 @@ impl Intake {
                 format!("the body holds {count} events; at most {limit} go into one request (request_events_max); nothing of it was stored"),
             ));
         }
-        let mut request = PreparedRequest {
-            lines: Vec::with_capacity(lines.len()),
-            events: Vec::with_capacity(lines.len()),
-        };
+        let (mut prepared, mut events) =
+            (Vec::with_capacity(lines.len()), Vec::with_capacity(lines.len()));
         for line in lines {
-            let prepared = self.prepare_line(line.number, line.text, now, &mut request.events);
-            request.lines.push(prepared);
+            prepared.push(self.prepare_line(line.number, line.text, now, &mut events));
         }
-        Ok(request)
+        let rows = events_to_batch(&events)?;
+        Ok(PreparedRequest { lines: prepared, events, rows })
     }
 
     fn prepare_line(

@@ -9,13 +9,14 @@ use arrow::array::{
 };
 use arrow::compute::{SortColumn, SortOptions, lexsort_to_indices, take};
 
+use super::aggregate::GroupSums;
 use super::cube::Dictionaries;
 use super::daily::{money_column, sum_too_large, text_column};
 use super::latest::Latest;
-use super::packed::GroupSums;
+use super::measures::GroupMeasures;
 use super::plan::Plan;
 use super::request::{Dimension, UsageRequest, usage_schema};
-use super::scan::{GroupMeasures, Grouped};
+use super::scan::Grouped;
 use super::segment::{STATUS, Segment, TOPIC};
 use super::sums::{EVENTS, FAILED_EVENTS, TOKENS, UNPRICED_EVENTS};
 use crate::error::{Context, Result};
@@ -208,7 +209,7 @@ impl AnswerRows {
         let money =
             |sums: &GroupSums<i128>| self.sum(|group| sums.seen[group].then(|| sums.totals[group]));
         let (actual, charged) = (money(&measures.actual), money(&measures.charged));
-        let unpriced_charged = money(&measures.unpriced_charged);
+        let unpriced_charged = self.sum(|group| Some(measures.unpriced_charged.totals[group]));
         let profit = |row: usize| {
             // Unpriced events have a charge but no known cost: leave them out.
             let priced = charged[row]?.checked_sub(unpriced_charged[row].unwrap_or(0))?;

@@ -140,15 +140,18 @@ impl DailyRows {
 
     fn finish(self) -> Result<RecordBatch> {
         let order = self.order();
+        // Rows are moved once, so that each column is then read in order.
+        let grains: Vec<Grain> = order.iter().map(|row| self.grains[*row]).collect();
+        let rows: Vec<DailySums> = order.iter().map(|row| self.sums[*row].clone()).collect();
         let mut columns: Vec<ArrayRef> = Vec::with_capacity(28);
-        let dates = order.iter().map(|row| from_sortable(self.grains[*row][0]));
+        let dates = grains.iter().map(|grain| from_sortable(grain[0]));
         columns.push(Arc::new(Date32Array::from_iter_values(dates)));
         for place in 1..DAILY_GRAIN.len() {
             let texts = &self.texts[place - 1];
-            let values = || order.iter().map(|row| texts.text(self.grains[*row][place]));
+            let values = || grains.iter().map(|grain| texts.text(grain[place]));
             columns.push(text_column(DAILY_GRAIN[place], values)?);
         }
-        let sums = || order.iter().map(|row| &self.sums[*row]);
+        let sums = || rows.iter();
         let counts = |places: std::ops::Range<usize>| {
             places.map(|place| -> ArrayRef {
                 let values = sums().map(|sums| sums.counts[place]);

@@ -1,8 +1,9 @@
 //! Exact counts of distinct codes by group.
 
+use super::aggregate::{Groups, Rows, visit};
 use super::dictionary::NULL_CODE;
 use super::hashing::{FastMap, FastSet};
-use super::packed::{Groups, Longs, Rows, visit};
+use super::packed::Longs;
 
 /// In a mark: the code was not seen yet.
 const UNSEEN: u32 = 0;
@@ -29,6 +30,8 @@ pub(super) struct Distinct {
     /// Events left by (group, code), of codes with reversals.
     left: FastMap<u64, i64>,
     counts: Vec<i64>,
+    /// Place, group and code of a step's rows that need a closer look.
+    unclear: Vec<(usize, usize, u32)>,
 }
 
 #[derive(Debug)]
@@ -43,13 +46,15 @@ impl Distinct {
     pub(super) fn new(codes: usize, rows: usize, reversed: impl Iterator<Item = u32>) -> Self {
         let marks = if codes <= rows.saturating_mul(TABLE_CODES_PER_ROW_MAX) {
             let mut table = vec![UNSEEN; codes];
+            // Null is no code to count: never seen for the first time.
+            table[NULL_CODE as usize] = REVERSED;
             reversed.for_each(|code| table[code as usize] = REVERSED);
             Marks::Table(table)
         } else {
             Marks::Map(reversed.map(|code| (code, REVERSED)).collect())
         };
         let further = Further { codes, bits: Vec::new(), set: FastSet::default() };
-        Self { marks, further, left: FastMap::default(), counts: Vec::new() }
+        Self { marks, further, left: FastMap::default(), counts: Vec::new(), unclear: Vec::new() }
     }
 
     pub(super) fn grow(&mut self, groups: usize) {
@@ -63,43 +68,49 @@ impl Distinct {
         rows: Rows<'_>,
         groups: Groups<'_>,
     ) {
-        let Self { marks, further, left, counts } = self;
-        // Not inlined into the loop: rows come here once a code and group.
-        let mut rare = |place: usize, group: usize, code: u32, mark: u32| {
-            if mark == REVERSED {
-                let events = events.get(rows.at(place)).unwrap_or(0);
-                *left.entry(pair(group, code)).or_insert(0) += events;
-            } else if further.insert(group, code) {
-                counts[group] += 1;
+        let Self { marks, counts, unclear, .. } = self;
+        match (marks, groups) {
+            (Marks::Table(marks), Groups::One(group)) => {
+                let mut count = 0;
+                mark_rows(marks, codes, rows, groups, unclear, |_, first| count += first);
+                counts[group] += count;
             }
-        };
-        let mut first_seen: Vec<usize> = Vec::new();
-        match marks {
-            Marks::Table(marks) => visit(codes, rows, groups, |place, group, code| {
-                let mark = &mut marks[code as usize];
-                if *mark == group as u32 + FIRST || code == NULL_CODE {
-                    // Counted already, or nothing to count.
-                } else if *mark == UNSEEN {
-                    *mark = group as u32 + FIRST;
-                    first_seen.push(group);
-                } else {
-                    rare(place, group, code, *mark);
-                }
-            }),
-            Marks::Map(marks) => visit(codes, rows, groups, |place, group, code| {
+            (Marks::Table(marks), Groups::Each(_)) => {
+                mark_rows(marks, codes, rows, groups, unclear, |group, first| {
+                    counts[group] += first;
+                });
+            }
+            (Marks::Map(marks), _) => visit(codes, rows, groups, |place, group, code| {
                 if code == NULL_CODE {
                     return;
                 }
                 let mark = marks.entry(code).or_insert(UNSEEN);
                 if *mark == UNSEEN {
                     *mark = group as u32 + FIRST;
-                    first_seen.push(group);
+                    counts[group] += 1;
                 } else if *mark != group as u32 + FIRST {
-                    rare(place, group, code, *mark);
+                    unclear.push((place, group, code));
                 }
             }),
         }
-        first_seen.into_iter().for_each(|group| counts[group] += 1);
+        if !self.unclear.is_empty() {
+            self.clear_up(events, rows);
+        }
+    }
+
+    fn clear_up(&mut self, events: &Longs, rows: Rows<'_>) {
+        for (place, group, code) in self.unclear.drain(..) {
+            let mark = match &self.marks {
+                Marks::Table(marks) => marks[code as usize],
+                Marks::Map(marks) => marks.get(&code).copied().unwrap_or(UNSEEN),
+            };
+            if mark == REVERSED {
+                let events = events.get(rows.at(place)).unwrap_or(0);
+                *self.left.entry(pair(group, code)).or_insert(0) += events;
+            } else if self.further.insert(group, code) {
+                self.counts[group] += 1;
+            }
+        }
     }
 
     /// The count of each group.
@@ -109,6 +120,30 @@ impl Distinct {
         }
         self.counts
     }
+}
+
+/// Marks each row's code with its group and tells `count` 1 where it is seen
+/// for the first time, else 0. Without a branch on that, since it is as good
+/// as random. Codes with another mark are left in `unclear`.
+#[inline(always)]
+fn mark_rows(
+    marks: &mut [u32],
+    codes: &[u32],
+    rows: Rows<'_>,
+    groups: Groups<'_>,
+    unclear: &mut Vec<(usize, usize, u32)>,
+    mut count: impl FnMut(usize, i64),
+) {
+    visit(codes, rows, groups, |place, group, code| {
+        let mark = &mut marks[code as usize];
+        let (known, mine) = (*mark, group as u32 + FIRST);
+        let first = known == UNSEEN;
+        *mark = if first { mine } else { known };
+        count(group, i64::from(first));
+        if !first & (known != mine) & (code != NULL_CODE) {
+            unclear.push((place, group, code));
+        }
+    });
 }
 
 fn pair(group: usize, code: u32) -> u64 {
@@ -139,5 +174,40 @@ impl Further {
         let fresh = self.bits[word] & mask == 0;
         self.bits[word] |= mask;
         fresh
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// With few codes a table of marks and bits are used, with many a map
+        /// and a hashed set.
+        #[test]
+        fn counts_are_those_of_a_set_of_pairs(
+            pairs in vec((0_u32..5, 0_u32..8), 0..200),
+            few in any::<bool>(),
+        ) {
+            let (codes, rows) = if few { (8, pairs.len()) } else { (BITS_MAX, 1) };
+            let mut distinct = Distinct::new(codes, rows, std::iter::empty());
+            distinct.grow(5);
+            let events = Longs::with_capacity(0);
+            for pairs in pairs.chunks(16) {
+                let (groups, codes): (Vec<u32>, Vec<u32>) = pairs.iter().copied().unzip();
+                let rows = Rows::Run { start: 0, end: pairs.len() };
+                distinct.add(&codes, &events, rows, Groups::Each(&groups));
+            }
+            let set: BTreeSet<_> = pairs.iter().filter(|(_, code)| *code != NULL_CODE).collect();
+            let expected: Vec<i64> = (0..5)
+                .map(|group| set.iter().filter(|(one, _)| *one == group).count() as i64)
+                .collect();
+            prop_assert_eq!(distinct.finish(), expected);
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! The word of the latest row of each group; of several at the same time, the
 //! greatest word.
 
+use super::aggregate::{Groups, Rows, visit};
 use super::dictionary::{NULL_CODE, TextDictionary};
-use super::packed::{Groups, Rows, visit};
 
 /// Ties kept before those that were overtaken are thrown out.
 const TIES_MAX: usize = 1 << 16;
@@ -24,24 +24,39 @@ impl Latest {
     }
 
     pub(super) fn add(&mut self, codes: &[u32], times: &[i64], rows: Rows<'_>, groups: Groups<'_>) {
-        let Self { best, ties, .. } = self;
-        visit(times, rows, groups, |place, group, time| {
-            let best = &mut best[group];
-            if time < best.0 {
-                return;
-            }
-            let code = codes[rows.at(place)];
-            if code == NULL_CODE || code == best.1 {
-                best.0 = if code == NULL_CODE { best.0 } else { time };
-            } else if time > best.0 || best.1 == NULL_CODE {
-                *best = (time, code);
-            } else {
-                ties.push((group, time, code));
-            }
-        });
+        if let Groups::One(group) = groups {
+            self.add_to_one(codes, times, rows, group);
+        } else {
+            let Self { best, ties, .. } = self;
+            visit(times, rows, groups, |place, group, time| {
+                let best = &mut best[group];
+                if time >= best.0 {
+                    update(best, ties, group, (time, codes[rows.at(place)]));
+                }
+            });
+        }
         if self.ties.len() > self.ties_max.max(TIES_MAX) {
             self.drop_overtaken();
         }
+    }
+
+    /// Rows are sorted by date, so that nearly each is later than those before
+    /// it: finds the latest first, and then looks at those as late.
+    fn add_to_one(&mut self, codes: &[u32], times: &[i64], rows: Rows<'_>, group: usize) {
+        let mut latest = i64::MIN;
+        visit(times, rows, Groups::One(group), |place, _, time| {
+            let null = codes[rows.at(place)] == NULL_CODE;
+            latest = latest.max(if null { i64::MIN } else { time });
+        });
+        let best = &mut self.best[group];
+        if latest < best.0 {
+            return;
+        }
+        visit(times, rows, Groups::One(group), |place, _, time| {
+            if time == latest {
+                update(best, &mut self.ties, group, (time, codes[rows.at(place)]));
+            }
+        });
     }
 
     fn drop_overtaken(&mut self) {
@@ -63,5 +78,23 @@ impl Latest {
             }
         }
         self.best
+    }
+}
+
+/// Takes in a row that is at least as late as the best one of its group.
+#[cold]
+fn update(
+    best: &mut (i64, u32),
+    ties: &mut Vec<(usize, i64, u32)>,
+    group: usize,
+    (time, code): (i64, u32),
+) {
+    if code == NULL_CODE {
+        return;
+    }
+    if time > best.0 || best.1 == NULL_CODE {
+        *best = (time, code);
+    } else if code != best.1 {
+        ties.push((group, time, code));
     }
 }

@@ -3,16 +3,20 @@
 //!
 //! `daily` sums events to daily rows. `cube` keeps such rows in memory:
 //! `dictionary` gives texts codes, `segment` holds coded rows, `plan` turns a
-//! request into codes, `scan` adds up, and `answer` gives the result its texts
-//! back.
+//! request into codes, `scan` finds rows and groups and adds up (`grouping`,
+//! `measures`, `distinct`, `latest`, over the loops of `aggregate`), and `answer`
+//! gives the result its texts back.
 
+mod aggregate;
 mod answer;
 mod cube;
 mod daily;
 mod dictionary;
 mod distinct;
+mod grouping;
 mod hashing;
 mod latest;
+mod measures;
 mod packed;
 mod plan;
 mod request;

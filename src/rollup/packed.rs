@@ -1,7 +1,4 @@
-//! Columns of numbers in the width that their values need, and sums of them
-//! by group.
-
-use std::ops::Range;
+//! Columns of numbers in the width that their values need.
 
 use super::sums::DailySums;
 
@@ -92,12 +89,23 @@ where
         (value != W::NULL).then_some(value)
     }
 
-    pub(super) fn shrink(&mut self) {
-        match self {
-            Self::Zero { .. } => {}
-            Self::Narrow(values) => values.shrink_to_fit(),
-            Self::Wide(values) => values.shrink_to_fit(),
+    /// The values of these rows, given as (column, row), except that
+    /// `changed` places, ascending, take a value from there.
+    fn gather(
+        columns: &[&Self],
+        rows: &[(u32, u32)],
+        changed: &[(usize, DailySums)],
+        value: impl Fn(&DailySums) -> Option<W>,
+    ) -> Self {
+        let mut gathered = Self::with_capacity(rows.len());
+        let mut changed = changed.iter().peekable();
+        for (place, (column, row)) in rows.iter().enumerate() {
+            gathered.push(match changed.next_if(|(changed, _)| *changed == place) {
+                Some((_, sums)) => value(sums),
+                None => columns[*column as usize].get(*row as usize),
+            });
         }
+        gathered
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -111,162 +119,6 @@ where
 
 fn widened<N: Stored + Into<W>, W: Stored>(value: N) -> W {
     if value == N::NULL { W::NULL } else { value.into() }
-}
-
-/// Rows of one segment that a step of the scan reads.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Rows<'a> {
-    /// Neighbours.
-    Run { start: usize, end: usize },
-    /// These, ascending.
-    Picked(&'a [u32]),
-}
-
-impl Rows<'_> {
-    pub(super) fn len(&self) -> usize {
-        match self {
-            Self::Run { start, end } => end - start,
-            Self::Picked(rows) => rows.len(),
-        }
-    }
-
-    /// The row at a place of the step.
-    pub(super) fn at(&self, place: usize) -> usize {
-        match self {
-            Self::Run { start, .. } => start + place,
-            Self::Picked(rows) => rows[place] as usize,
-        }
-    }
-}
-
-/// The groups that the rows of a step belong to.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Groups<'a> {
-    /// All to this one.
-    One(usize),
-    /// One group for each row.
-    Each(&'a [u32]),
-}
-
-/// Calls `visit(place in the step, group, value)` for each row. The one loop
-/// that every aggregate runs in: inlined, it has no branch on the kind of
-/// rows or groups inside.
-#[inline(always)]
-pub(super) fn visit<T: Copy>(
-    column: &[T],
-    rows: Rows<'_>,
-    groups: Groups<'_>,
-    mut visit: impl FnMut(usize, usize, T),
-) {
-    match (rows, groups) {
-        (Rows::Run { start, end }, Groups::One(group)) => {
-            for (place, value) in column[start..end].iter().enumerate() {
-                visit(place, group, *value);
-            }
-        }
-        (Rows::Run { start, end }, Groups::Each(groups)) => {
-            let values = column[start..end].iter().zip(groups);
-            for (place, (value, group)) in values.enumerate() {
-                visit(place, *group as usize, *value);
-            }
-        }
-        (Rows::Picked(rows), Groups::One(group)) => {
-            for (place, row) in rows.iter().enumerate() {
-                visit(place, group, column[*row as usize]);
-            }
-        }
-        (Rows::Picked(rows), Groups::Each(groups)) => {
-            for (place, (row, group)) in rows.iter().zip(groups).enumerate() {
-                visit(place, *group as usize, column[*row as usize]);
-            }
-        }
-    }
-}
-
-/// A sum's number: 64 bits for counts, 128 for picos.
-pub(super) trait Total: Copy + Default {
-    fn overflowing_plus(self, other: Self) -> (Self, bool);
-}
-
-impl Total for i64 {
-    fn overflowing_plus(self, other: Self) -> (Self, bool) {
-        self.overflowing_add(other)
-    }
-}
-
-impl Total for i128 {
-    fn overflowing_plus(self, other: Self) -> (Self, bool) {
-        self.overflowing_add(other)
-    }
-}
-
-/// Sums of one column by group.
-#[derive(Debug, Default)]
-pub(super) struct GroupSums<W> {
-    pub(super) totals: Vec<W>,
-    /// Whether the group had a value that is not null.
-    pub(super) seen: Vec<bool>,
-    pub(super) overflowed: bool,
-}
-
-impl<W: Total + Stored> GroupSums<W> {
-    pub(super) fn grow(&mut self, groups: usize) {
-        self.totals.resize(groups, W::default());
-        self.seen.resize(groups, false);
-    }
-
-    pub(super) fn add<N>(&mut self, column: &Packed<N, W>, rows: Rows<'_>, groups: Groups<'_>)
-    where
-        N: Stored + Into<W>,
-    {
-        match column {
-            Packed::Zero { .. } => match groups {
-                Groups::One(group) => self.seen[group] |= rows.len() > 0,
-                Groups::Each(groups) => {
-                    groups.iter().for_each(|group| self.seen[*group as usize] = true);
-                }
-            },
-            Packed::Narrow(values) => self.add_values::<N, true>(values, rows, groups),
-            Packed::Wide(values) => self.add_values::<W, false>(values, rows, groups),
-        }
-    }
-
-    /// `NARROW` values cannot overflow the sum of one step, so that the
-    /// compiler may add several at once.
-    fn add_values<V: Stored + Into<W>, const NARROW: bool>(
-        &mut self,
-        values: &[V],
-        rows: Rows<'_>,
-        groups: Groups<'_>,
-    ) {
-        let mut overflowed = false;
-        if let Groups::One(group) = groups {
-            let (mut total, mut seen) = (W::default(), false);
-            visit(values, rows, groups, |_, _, value| {
-                let null = value == V::NULL;
-                let value = if null { W::default() } else { value.into() };
-                let (sum, over) = total.overflowing_plus(value);
-                total = sum;
-                seen |= !null;
-                overflowed |= over && !NARROW;
-            });
-            let (sum, over) = self.totals[group].overflowing_plus(total);
-            self.totals[group] = sum;
-            self.seen[group] |= seen;
-            overflowed |= over;
-        } else {
-            let (totals, seen) = (&mut self.totals[..], &mut self.seen[..]);
-            visit(values, rows, groups, |_, group, value| {
-                if value != V::NULL {
-                    let (sum, over) = totals[group].overflowing_plus(value.into());
-                    totals[group] = sum;
-                    seen[group] = true;
-                    overflowed |= over;
-                }
-            });
-        }
-        self.overflowed |= overflowed;
-    }
 }
 
 /// Every measure of a run of daily rows.
@@ -318,14 +170,41 @@ impl Measures {
         }
     }
 
-    pub(super) fn shrink(&mut self) {
-        self.counts.iter_mut().for_each(Packed::shrink);
-        self.duration_ms.shrink();
-        for column in [&mut self.actual, &mut self.charged, &mut self.unpriced_charged] {
-            column.shrink();
+    /// The measures of these rows, given as (part, row); those of `changed`
+    /// places, ascending, take the sums named there instead.
+    pub(super) fn gather(
+        parts: &[&Self],
+        rows: &[(u32, u32)],
+        changed: &[(usize, DailySums)],
+    ) -> Self {
+        let counts = std::array::from_fn(|place| {
+            let columns = parts.iter().map(|part| &part.counts[place]).collect::<Vec<_>>();
+            Packed::gather(&columns, rows, changed, |sums| Some(sums.counts[place]))
+        });
+        let monies = |column: fn(&Self) -> &Monies, sum: fn(&DailySums) -> Option<i128>| {
+            let columns = parts.iter().map(|part| column(part)).collect::<Vec<_>>();
+            Packed::gather(&columns, rows, changed, sum)
+        };
+        let times = |column: fn(&Self) -> &Vec<i64>, time: fn(&DailySums) -> i64| {
+            let gathered =
+                rows.iter().map(|(part, row)| column(parts[*part as usize])[*row as usize]);
+            let mut times: Vec<i64> = gathered.collect();
+            changed.iter().for_each(|(place, sums)| times[*place] = time(sums));
+            times
+        };
+        let durations = parts.iter().map(|part| &part.duration_ms).collect::<Vec<_>>();
+        Self {
+            counts,
+            duration_ms: Packed::gather(&durations, rows, changed, |sums| sums.duration_ms),
+            actual: monies(|part| &part.actual, |sums| sums.actual),
+            charged: monies(|part| &part.charged, |sums| sums.charged),
+            unpriced_charged: monies(
+                |part| &part.unpriced_charged,
+                |sums| Some(sums.unpriced_charged),
+            ),
+            first: times(|part| &part.first, |sums| sums.first),
+            last: times(|part| &part.last, |sums| sums.last),
         }
-        self.first.shrink_to_fit();
-        self.last.shrink_to_fit();
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -336,12 +215,6 @@ impl Measures {
             + monies.iter().map(|column| column.bytes()).sum::<usize>()
             + 8 * (self.first.capacity() + self.last.capacity())
     }
-}
-
-/// Places of a run, cut into steps of at most `step_rows`.
-pub(super) fn steps(rows: Range<usize>, step_rows: usize) -> impl Iterator<Item = Range<usize>> {
-    let end = rows.end;
-    rows.step_by(step_rows).map(move |start| start..end.min(start + step_rows))
 }
 
 #[cfg(test)]
@@ -368,16 +241,5 @@ mod tests {
             assert_eq!(read, values);
         }
         assert_eq!(packed(&[Some(0); 100]).bytes(), 0);
-    }
-
-    #[test]
-    fn a_sum_beyond_its_width_is_noticed() {
-        let column = packed(&[Some(i64::MAX), Some(1)]);
-        for groups in [Groups::One(0), Groups::Each(&[0, 0])] {
-            let mut sums = GroupSums::default();
-            sums.grow(1);
-            sums.add(&column, Rows::Run { start: 0, end: 2 }, groups);
-            assert!(sums.overflowed);
-        }
     }
 }

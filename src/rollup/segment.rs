@@ -48,14 +48,6 @@ pub(super) struct Columns {
 }
 
 impl Columns {
-    pub(super) fn with_capacity(rows: usize) -> Self {
-        Self {
-            dates: Vec::with_capacity(rows),
-            codes: std::array::from_fn(|_| Vec::with_capacity(rows)),
-            measures: Measures::with_capacity(rows),
-        }
-    }
-
     fn rows(&self) -> usize {
         self.dates.len()
     }
@@ -72,18 +64,19 @@ impl Columns {
             .fold(0, |key, part| key << 32 | u128::from(part))
     }
 
-    fn push(&mut self, grain: (i32, [u32; CODED]), sums: &DailySums) {
-        self.dates.push(grain.0);
-        for (column, code) in self.codes.iter_mut().zip(grain.1) {
-            column.push(code);
+    /// These rows, given as (part, row), as columns; `changed` places take
+    /// the sums named there.
+    fn gather(parts: &[&Self], rows: &[(u32, u32)], changed: &[(usize, DailySums)]) -> Self {
+        let gather = |(part, row): &(u32, u32)| (parts[*part as usize], *row as usize);
+        let codes = |column: usize| {
+            rows.iter().map(gather).map(|(part, row)| part.codes[column][row]).collect()
+        };
+        let measures: Vec<&Measures> = parts.iter().map(|part| &part.measures).collect();
+        Self {
+            dates: rows.iter().map(gather).map(|(part, row)| part.dates[row]).collect(),
+            codes: std::array::from_fn(codes),
+            measures: Measures::gather(&measures, rows, changed),
         }
-        self.measures.push(sums);
-    }
-
-    fn shrink(&mut self) {
-        self.dates.shrink_to_fit();
-        self.codes.iter_mut().for_each(Vec::shrink_to_fit);
-        self.measures.shrink();
     }
 }
 
@@ -102,25 +95,29 @@ impl Segment {
         order.sort_by(|(one, part, row), (other, other_part, other_row)| {
             one.cmp(other).then_with(|| grain(*part, *row).cmp(&grain(*other_part, *other_row)))
         });
-        let mut columns = Columns::with_capacity(order.len());
-        let mut pending: Option<((i32, [u32; CODED]), DailySums)> = None;
-        for (_, part, row) in order {
-            let next = (grain(part, row), parts[part as usize].measures.get(row as usize));
-            if let Some((grain, sums)) = &mut pending
-                && *grain == next.0
-                // Sums that do not fit stay apart: rows of one grain may.
-                && let Some(total) = sums.plus(&next.1)
+        let mut rows: Vec<(u32, u32)> = Vec::with_capacity(order.len());
+        let mut changed: Vec<(usize, DailySums)> = Vec::new();
+        let sums = |part: u32, row: u32| parts[part as usize].measures.get(row as usize);
+        let mut last_key = None;
+        for (key, part, row) in order {
+            if last_key.replace(key) == Some(key)
+                && let Some((last_part, last_row)) = rows.last().copied()
+                && grain(last_part, last_row) == grain(part, row)
             {
-                *sums = total;
-            } else if let Some((grain, sums)) = pending.replace(next) {
-                columns.push(grain, &sums);
+                let place = rows.len() - 1;
+                let known = changed.pop_if(|(changed, _)| *changed == place);
+                let before = known.map_or_else(|| sums(last_part, last_row), |(_, sums)| sums);
+                let total = before.plus(&sums(part, row));
+                let fits = total.is_some();
+                changed.push((place, total.unwrap_or(before)));
+                if fits {
+                    continue;
+                }
+                // Sums that do not fit stay apart: rows of one grain may.
             }
+            rows.push((part, row));
         }
-        if let Some((grain, sums)) = pending {
-            columns.push(grain, &sums);
-        }
-        columns.shrink();
-        Self::index(columns)
+        Self::index(Columns::gather(parts, &rows, &changed))
     }
 
     fn index(columns: Columns) -> Self {

@@ -45,7 +45,7 @@ impl SqlSource {
 }
 
 /// Decodes the Arrow IPC stream of `/api/sql` while it arrives.
-async fn remote_rows(remote: &Remote, text: &str) -> Result<Rows> {
+pub(super) async fn remote_rows(remote: &Remote, text: &str) -> Result<Rows> {
     let answer = remote.sql(text).await?;
     let broke_off = Arc::new(remote.broke_off());
     let body = Box::pin(answer.bytes_stream());

@@ -2,9 +2,16 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Decimal128Array, Int64Array, RecordBatch, StringArray};
+use arrow::ipc::writer::StreamWriter;
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::routing::post;
+use futures::{StreamExt, TryStreamExt, stream};
 
 use super::format::{Format, RowWriter, Written};
 use super::prompt::{Command, parse};
+use super::source::remote_rows;
+use crate::cli::remote::Remote;
 
 fn batch() -> RecordBatch {
     let cost = Decimal128Array::from(vec![Some(36_300_000_000), None]);
@@ -72,4 +79,49 @@ fn dot_commands_are_read_and_wrong_ones_named() {
     for line in [".mode xml", ".schema a;b", ".tables now", ".nothing"] {
         assert!(parse(line).is_err(), "{line}");
     }
+}
+
+/// A server that answers `/api/sql` with `bytes`, seven at a time.
+async fn answering(bytes: Vec<u8>) -> Remote {
+    let pieces: Vec<Bytes> = bytes.chunks(7).map(Bytes::copy_from_slice).collect();
+    let answer = move || async move {
+        Body::from_stream(stream::iter(pieces).map(Ok::<_, std::convert::Infallible>))
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("listener");
+    let address = listener.local_addr().expect("address");
+    let router = Router::new().route("/api/sql", post(answer));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    Remote::new(address).expect("client")
+}
+
+fn stream_of(batches: &[RecordBatch]) -> Vec<u8> {
+    let mut writer = StreamWriter::try_new(Vec::new(), &batch().schema()).expect("writer");
+    for batch in batches {
+        writer.write(batch).expect("write");
+    }
+    writer.into_inner().expect("stream")
+}
+
+#[tokio::test]
+async fn an_answer_of_a_server_is_read_while_it_arrives_in_pieces() {
+    let remote = answering(stream_of(&[batch(), batch().slice(1, 1)])).await;
+    let rows = remote_rows(&remote, "SELECT 1").await.expect("answer");
+    let batches: Vec<RecordBatch> = rows.try_collect().await.expect("rows");
+    assert_eq!(batches, [batch(), batch().slice(1, 1)]);
+}
+
+#[tokio::test]
+async fn an_answer_without_rows_still_names_its_columns() {
+    let remote = answering(stream_of(&[])).await;
+    let rows = remote_rows(&remote, "SELECT 1").await.expect("answer");
+    let batches: Vec<RecordBatch> = rows.try_collect().await.expect("rows");
+    assert_eq!((batches.len(), batches[0].num_rows(), batches[0].num_columns()), (1, 0, 3));
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_is_an_error() {
+    let mut bytes = stream_of(&[batch(), batch()]);
+    bytes.truncate(bytes.len() - 100);
+    let rows = remote_rows(&answering(bytes).await, "SELECT 1").await.expect("answer");
+    assert!(rows.try_collect::<Vec<RecordBatch>>().await.is_err());
 }

@@ -1,0 +1,31 @@
+-- Which events make up one conversation, in the order they happened?
+--
+-- Parameters
+--   $organization_id, $conversation_id
+--   $date_from, $date_to   date: where its events lie, so that no other day is read
+--   $after                 boolean: whether to continue behind the event named below
+--   $after_time, $after_source, $after_event_id, $after_quantity
+--   $limit                 most rows to answer
+-- Columns: those of usage_events but tags, the quantity widened.
+SELECT
+    event_id, source, event_time, recorded_at, usage_date, organization_id,
+    team_id, department, user_id, api_key_id, conversation_id,
+    provider, model_name, status, topic,
+    input_tokens, cache_read_tokens, cache_write_tokens, cache_write_1h_tokens,
+    output_tokens, reasoning_tokens,
+    charged_cost, actual_api_cost, cost_source, price_version, duration_ms,
+    entry, CAST(quantity AS BIGINT) AS quantity
+FROM usage_events
+WHERE organization_id = $organization_id
+  AND conversation_id = $conversation_id
+  AND usage_date BETWEEN $date_from AND $date_to
+  AND (
+      NOT $after
+      OR event_time > $after_time
+      OR (event_time = $after_time AND source > $after_source)
+      OR (event_time = $after_time AND source = $after_source AND event_id > $after_event_id)
+      OR (event_time = $after_time AND source = $after_source AND event_id = $after_event_id
+          AND quantity < $after_quantity)
+  )
+ORDER BY event_time, source, event_id, quantity DESC
+LIMIT $limit

@@ -1,0 +1,27 @@
+-- Which events of one day count under these filters? An export asks day by
+-- day, so that it needs no more memory than one day's sort.
+--
+-- Parameters: $usage_date; the lists of `usage.sql`, null for no restriction.
+-- Columns: those of usage_events in their order, the derived profit beside
+-- the costs. A reversal's measures are negative, so plain sums are right.
+SELECT
+    event_id, source, event_time, recorded_at, usage_date, organization_id,
+    team_id, department, user_id, api_key_id, conversation_id,
+    provider, model_name, status, topic,
+    input_tokens, cache_read_tokens, cache_write_tokens, cache_write_1h_tokens,
+    output_tokens, reasoning_tokens,
+    charged_cost AS total_cost, actual_api_cost,
+    charged_cost - actual_api_cost AS profit_amount,
+    cost_source, price_version, duration_ms, tags, entry, quantity
+FROM usage_events
+WHERE usage_date = $usage_date
+  AND ($organization_ids IS NULL OR array_has($organization_ids, organization_id))
+  AND ($team_ids IS NULL OR array_has($team_ids, team_id))
+  AND ($departments IS NULL OR array_has($departments, department))
+  AND ($user_ids IS NULL OR array_has($user_ids, user_id))
+  AND ($api_key_ids IS NULL OR array_has($api_key_ids, api_key_id))
+  AND ($providers IS NULL OR array_has($providers, provider))
+  AND ($models IS NULL OR array_has($models, model_name))
+  AND ($statuses IS NULL OR array_has($statuses, status))
+  AND ($conversation_ids IS NULL OR array_has($conversation_ids, conversation_id))
+ORDER BY organization_id, user_id NULLS FIRST, event_time, source, event_id, quantity DESC
