@@ -1,5 +1,7 @@
 //! What the tests share.
 
 pub(crate) mod app;
+pub(crate) mod difference;
 pub(crate) mod events;
+pub(crate) mod naive;
 pub(crate) mod server;
