@@ -11,7 +11,7 @@ use datafusion::execution::memory_pool::{
     MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation,
 };
 
-/// One part in this many is kept for operators that cannot spill.
+/// One part in this many of what is left is kept for operators that cannot spill.
 const KEPT_PART: usize = 4;
 
 /// A pool of a fixed number of bytes for every statement together.
@@ -39,7 +39,7 @@ impl Used {
         if !consumer.can_spill() {
             return unfixed.saturating_sub(self.spillable_bytes);
         }
-        let shared = unfixed.min(bytes_max - bytes_max / KEPT_PART);
+        let shared = unfixed - unfixed / KEPT_PART;
         (shared / self.spillers.max(1)).saturating_sub(size)
     }
 }
@@ -139,7 +139,7 @@ mod tests {
         let join = MemoryConsumer::new("join").register(&pool);
         join.try_grow(300).expect("within the pool");
         let sort = MemoryConsumer::new("sort").with_can_spill(true).register(&pool);
-        assert!(sort.try_grow(101).is_err());
-        sort.try_grow(100).expect("the rest");
+        assert!(sort.try_grow(76).is_err());
+        sort.try_grow(75).expect("three quarters of the rest");
     }
 }
