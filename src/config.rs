@@ -113,6 +113,7 @@ impl Config {
                 )));
             }
             Some(path) => figment.merge(Toml::file_exact(path)),
+            // file_exact takes a missing file for an error.
             None if Path::new("spendlake.toml").is_file() => {
                 figment.merge(Toml::file_exact("spendlake.toml"))
             }
