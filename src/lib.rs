@@ -36,6 +36,6 @@ pub mod export;
 
 pub mod api;
 
-pub mod cli;
-
 pub mod app;
+
+pub mod cli;

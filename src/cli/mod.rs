@@ -1,1 +1,162 @@
-//! cli
+//! The command line: one verb a file. Standard output carries data, standard
+//! error carries talk, and the exit code says how it went.
+
+mod compact;
+mod completions;
+pub mod demo;
+mod doctor;
+mod feed;
+mod import;
+mod logging;
+mod progress;
+mod remote;
+mod serve;
+mod settings;
+mod sql;
+mod target;
+mod verify;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::clock::{Clock, SystemClock};
+use crate::config::{Config, ConfigArgs};
+use crate::error::{Context, ErrorKind, Result};
+
+const EXAMPLES: &str = "\
+Examples:
+  spendlake demo                              a sample of 90 days to look around in
+  spendlake serve --data-dir ./spend          take events and answer on 127.0.0.1:8787
+  spendlake import calls.csv --map when=event_time --set provider=openai
+  spendlake sql 'SELECT provider, sum(actual_api_cost) FROM usage_events GROUP BY 1'
+
+Settings come from flags, then SPENDLAKE_… variables, then spendlake.toml, then
+defaults; `spendlake config` shows what holds and where it came from.
+
+Exit codes:
+  0  done
+  1  failed, or a difference or fault was found
+  2  the command line or the settings are wrong
+  3  partly done: some lines were rejected";
+
+/// Usage and cost analytics for AI spending, in one process and one folder.
+#[derive(Debug, Parser)]
+#[command(name = "spendlake", version, after_help = EXAMPLES, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    settings: ConfigArgs,
+    #[command(flatten)]
+    common: CommonArgs,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Settings and logs")]
+struct CommonArgs {
+    /// Settings file [default: ./spendlake.toml where it exists]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "SPENDLAKE_CONFIG",
+        hide_env_values = true,
+        global = true
+    )]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    log: logging::LogArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Serve(serve::ServeArgs),
+    Demo(demo::DemoArgs),
+    Import(import::ImportArgs),
+    Sql(sql::SqlArgs),
+    Verify(verify::VerifyArgs),
+    Compact(compact::CompactArgs),
+    Doctor(doctor::DoctorArgs),
+    Config(settings::SettingsArgs),
+    Completions(completions::CompletionsArgs),
+}
+
+/// How a verb that did not fail came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Done,
+    /// A difference or fault was found and printed.
+    Found,
+    /// Some lines were rejected; the others were stored.
+    Partly,
+}
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> Self {
+        Self::from(match outcome {
+            Outcome::Done => 0,
+            Outcome::Found => 1,
+            Outcome::Partly => 3,
+        })
+    }
+}
+
+/// What every verb gets.
+#[derive(Debug)]
+struct Session {
+    config: Config,
+    flags: ConfigArgs,
+    clock: Arc<dyn Clock>,
+}
+
+/// Runs the command that the process was started with.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let config = match Config::resolve(cli.common.config.as_deref(), &cli.settings) {
+        Ok(config) => config,
+        Err(error) => {
+            eprintln!("error: {}", error.full_message());
+            return ExitCode::from(2);
+        }
+    };
+    let session = Session { config, flags: cli.settings, clock: Arc::new(SystemClock) };
+    let done = logging::start(&cli.common.log, cli.verb.log_default())
+        .and_then(|()| {
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+            runtime.context(ErrorKind::Unavailable, "starting the worker threads")
+        })
+        .and_then(|runtime| runtime.block_on(cli.verb.run(session)));
+    match done {
+        Ok(outcome) => outcome.into(),
+        Err(error) => {
+            eprintln!("error: {}", error.full_message());
+            ExitCode::from(1)
+        }
+    }
+}
+
+impl Verb {
+    /// A server tells what it does; the others only what is wrong.
+    fn log_default(&self) -> &'static str {
+        if matches!(self, Self::Serve(_)) { "info" } else { "warn" }
+    }
+
+    async fn run(self, session: Session) -> Result<Outcome> {
+        match self {
+            Self::Serve(args) => args.run(&session).await,
+            Self::Demo(args) => args.run(session).await,
+            Self::Import(args) => args.run(&session).await,
+            Self::Sql(args) => args.run(&session).await,
+            Self::Verify(args) => args.run(&session).await,
+            Self::Compact(args) => args.run(&session).await,
+            Self::Doctor(args) => args.run(&session).await,
+            Self::Config(args) => args.run(&session),
+            Self::Completions(args) => args.run(),
+        }
+    }
+}

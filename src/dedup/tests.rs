@@ -222,14 +222,14 @@ fn a_memory_that_is_created_again_has_forgotten_everything() {
 #[test]
 fn every_damaged_byte_of_a_run_or_the_manifest_is_refused() {
     let (folder, mut memory) = empty();
-    insert(&mut memory, 0..400);
+    insert(&mut memory, 0..200);
     flush(&mut memory, folder.path(), TODAY);
     drop(memory);
     for name in ["000000000001.run", "MANIFEST"] {
         let path = folder.path().join(name);
         let bytes = fs::read(&path).unwrap();
         let written = bytes.len() - usize::from(name == "MANIFEST");
-        for offset in (0..written).step_by(7) {
+        for offset in (0..written).step_by(13) {
             let mut damaged = bytes.clone();
             damaged[offset] ^= 1;
             fs::write(&path, &damaged).unwrap();
@@ -240,7 +240,7 @@ fn every_damaged_byte_of_a_run_or_the_manifest_is_refused() {
         fs::remove_file(&path).unwrap();
         assert_refused(folder.path(), name);
         fs::write(&path, &bytes).unwrap();
-        assert_eq!(reopen(folder.path(), TODAY).unwrap().keys(), 400);
+        assert_eq!(reopen(folder.path(), TODAY).unwrap().keys(), 200);
     }
 }
 
@@ -248,7 +248,7 @@ fn every_damaged_byte_of_a_run_or_the_manifest_is_refused() {
 fn assert_refused(dir: &Path, name: &str) {
     let opened = reopen(dir, TODAY);
     let error = opened
-        .and_then(|memory| (0..400).try_for_each(|number| memory.find(key(number)).map(drop)))
+        .and_then(|memory| (0..200).try_for_each(|number| memory.find(key(number)).map(drop)))
         .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(error.to_string().contains(name), "{error}");

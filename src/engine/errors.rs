@@ -57,7 +57,8 @@ pub(super) fn explain(error: DataFusionError, limits: &Limits) -> Error {
         return limit_exceeded(format!(
             "the statement needs more than the {bytes} bytes of disk for spilling \
              (query_spill_bytes_max); ask for less, or raise the setting"
-        ));
+        ))
+        .caused_by(error);
     }
     match error.find_root() {
         DataFusionError::ResourcesExhausted(_) => {
@@ -66,6 +67,7 @@ pub(super) fn explain(error: DataFusionError, limits: &Limits) -> Error {
                 "the statement needs more than the {bytes} bytes of memory for SQL \
                  (query_memory_bytes_max); ask for less, or raise the setting"
             ))
+            .caused_by(error)
         }
         root => match users_fault(root, limits) {
             Some(message) => Error::invalid(clean(&message)).caused_by(error),

@@ -5,6 +5,7 @@
 mod catalog;
 mod errors;
 mod functions;
+mod memory;
 mod prune;
 mod scan;
 mod stream;
@@ -22,7 +23,6 @@ use arrow::array::RecordBatch;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::context::SessionContext;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
-use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::SessionState;
@@ -36,6 +36,7 @@ use crate::error::{Context, Error, ErrorKind, Result};
 use crate::flush::View;
 use catalog::{CATALOG, SCHEMA, ViewTables, session_state};
 use errors::{Limits, explain, query_timeout};
+use memory::QueryMemory;
 
 pub use stream::SqlStream;
 
@@ -171,7 +172,7 @@ fn runtime(config: &Config) -> Result<Arc<RuntimeEnv>> {
         .with_mode(DiskManagerMode::Directories(vec![spill]))
         .with_max_temp_directory_size(config.query_spill_bytes_max);
     let runtime = RuntimeEnvBuilder::new()
-        .with_memory_pool(Arc::new(FairSpillPool::new(config.query_memory_bytes_max)))
+        .with_memory_pool(Arc::new(QueryMemory::new(config.query_memory_bytes_max)))
         .with_disk_manager_builder(disk)
         .with_metadata_cache_limit(METADATA_CACHE_BYTES_MAX)
         .build_arc()

@@ -121,6 +121,7 @@ fn a_frame_that_was_replayed_is_durable_even_if_its_fsync_had_failed() {
     wal.sync().unwrap_err();
     drop(wal);
     faults.fail_sync(false);
+    memory.lose_dirty_marks();
     let (_, replayed) = open(storage, 1 << 20).unwrap();
     let (_, left) = open(Arc::new(memory.power_cut(0)), 1 << 20).unwrap();
     assert_eq!(texts(&replayed), ["one", "two"]);
@@ -136,6 +137,31 @@ fn a_new_segment_is_durable_before_its_first_frame_is() {
         let (_, frames) = open(Arc::new(storage.power_cut(0)), 1).unwrap();
         assert_eq!(frames.len(), number);
     }
+}
+
+#[test]
+fn a_power_cut_during_the_first_frame_of_a_segment_leaves_a_log_that_opens() {
+    let storage = Arc::new(MemoryStorage::default());
+    let (mut wal, _) = open(storage.clone(), 1 << 20).unwrap();
+    wal.append(&[record("in flight")]).unwrap();
+    // The file's length got to the disk, but none of the frame's bytes.
+    let mut files = storage.power_cut(0).files();
+    for (name, bytes) in &mut files {
+        bytes.resize(storage.files()[name].len(), 0);
+    }
+    assert_eq!(files.len(), 1);
+    let (_, frames) = open_files(files).unwrap();
+    assert!(frames.is_empty());
+}
+
+#[test]
+fn closing_a_segment_makes_its_frames_durable() {
+    let storage = Arc::new(MemoryStorage::default());
+    let (mut wal, _) = open(storage.clone(), 1).unwrap();
+    wal.append(&[record("one")]).unwrap();
+    append_synced(&mut wal, "two");
+    let (_, frames) = open(Arc::new(storage.power_cut(0)), 1).unwrap();
+    assert_eq!(texts(&frames), ["one", "two"]);
 }
 
 #[test]

@@ -67,7 +67,7 @@ async fn a_sort_beyond_memory_spills_into_the_data_folder() {
     let mut stream = engine.sql(Arc::clone(&view), text).await.expect("stream");
     let mut count = 0;
     while let Some(batch) = stream.next().await {
-        count += batch.expect("rows").num_rows();
+        count += batch.map_err(|error| error.full_message()).expect("rows").num_rows();
     }
     assert_eq!(count, 6_000_000);
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::wal::{WalFile, WalStorage};
@@ -11,6 +12,27 @@ struct Contents {
     now: Vec<u8>,
     /// As of the last sync.
     durable: Vec<u8>,
+    /// What the next sync writes.
+    dirty: Range<usize>,
+}
+
+impl Contents {
+    fn mark_dirty(&mut self, written: Range<usize>) {
+        self.dirty = if self.dirty.is_empty() {
+            written
+        } else {
+            self.dirty.start.min(written.start)..self.dirty.end.max(written.end)
+        };
+    }
+
+    fn sync(&mut self) {
+        self.durable.resize(self.now.len(), 0);
+        let dirty = self.dirty.start..self.dirty.end.min(self.now.len());
+        if let Some(bytes) = self.now.get(dirty.clone()) {
+            self.durable[dirty].copy_from_slice(bytes);
+        }
+        self.dirty = 0..0;
+    }
 }
 
 #[derive(Debug, Default)]
@@ -41,12 +63,20 @@ impl MemoryStorage {
         Self::of(files)
     }
 
+    /// What a failed fsync does: unsynced bytes stay readable, but count as
+    /// written, so that later syncs skip them unless they are written again.
+    pub fn lose_dirty_marks(&self) {
+        for contents in locked(&self.folder).files.values() {
+            locked(contents).dirty = 0..0;
+        }
+    }
+
     /// A folder that durably holds `files`.
     pub fn of(files: impl IntoIterator<Item = (String, Vec<u8>)>) -> Self {
         let files: BTreeMap<_, _> = files
             .into_iter()
             .map(|(name, bytes)| {
-                let contents = Contents { now: bytes.clone(), durable: bytes };
+                let contents = Contents { now: bytes.clone(), durable: bytes, dirty: 0..0 };
                 (name, Arc::new(Mutex::new(contents)))
             })
             .collect();
@@ -98,7 +128,10 @@ struct MemoryFile(Arc<Mutex<Contents>>);
 
 impl WalFile for MemoryFile {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        locked(&self.0).now.extend_from_slice(bytes);
+        let mut contents = locked(&self.0);
+        let start = contents.now.len();
+        contents.now.extend_from_slice(bytes);
+        contents.mark_dirty(start..start + bytes.len());
         Ok(())
     }
 
@@ -106,12 +139,12 @@ impl WalFile for MemoryFile {
         let mut contents = locked(&self.0);
         let over = contents.now.get_mut(..bytes.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
         over.copy_from_slice(bytes);
+        contents.mark_dirty(0..bytes.len());
         Ok(())
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        let mut contents = locked(&self.0);
-        contents.durable = contents.now.clone();
+        locked(&self.0).sync();
         Ok(())
     }
 

@@ -1,0 +1,44 @@
+# Everything is built outside the clone, so that it stays clean and is shared
+# by several work trees.
+export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/spendlake/target
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test format lint docs unit dependencies bench compare
+
+help: ## show this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 22
+
+demo: cargo ## build and open a sample of 90 days in the browser's reach
+	cargo build --release --locked
+	"$(CARGO_TARGET_DIR)/release/spendlake" demo
+
+test: format lint docs unit dependencies ## every check that CI makes
+
+format: cargo ## is the code formatted?
+	cargo fmt --check
+
+lint: cargo ## clippy, warnings are errors
+	cargo clippy --locked --all-targets -- -D warnings
+
+docs: cargo ## rustdoc, warnings are errors
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items --lib
+
+unit: cargo ## unit and integration tests
+	cargo test --locked
+
+dependencies: cargo ## licences, and one version each of the data crates
+	python3 scripts/check_dependencies.py
+
+bench: cargo ## criterion benches
+	cargo bench --locked
+
+compare: cargo ## the same questions asked of other engines
+	bash scripts/compare/run.sh
+
+.PHONY: cargo
+cargo:
+	@command -v cargo >/dev/null || { \
+	  echo "cargo is missing: Spendlake needs Rust 1.95 or newer."; \
+	  echo "Install it with rustup (https://rustup.rs), or with your system's packages, and"; \
+	  echo "a C compiler as well (Debian: apt-get install build-essential)."; \
+	  exit 1; }

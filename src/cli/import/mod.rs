@@ -1,0 +1,198 @@
+//! `spendlake import`.
+
+mod csv_rows;
+mod line;
+mod mapping;
+mod ndjson_rows;
+mod parquet_rows;
+mod rows;
+mod state;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+
+use super::feed::{Acknowledged, feed};
+use super::progress::{Progress, grouped};
+use super::target::Target;
+use super::{Outcome, Session};
+use crate::error::{Context, Error, ErrorKind, Result};
+use mapping::{Assignment, Mapping};
+use rows::Chunks;
+use state::{ImportState, StateFile};
+
+/// Reasons for rejection that are printed for each file.
+const REASONS_SHOWN_MAX: usize = 5;
+
+/// Store the events of files: NDJSON, CSV or Parquet
+///
+/// Events that are stored already count as duplicates, so an import can be
+/// repeated. One that was interrupted goes on where it was; a file that is done
+/// is left alone unless --again is given. A row without event_id gets one from
+/// the file's name and the row's number, and a row without source gets
+/// import:FILE. Exits 3 if rows were not stored, and says why.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  spendlake import events.ndjson.zst more/*.jsonl.gz
+  spendlake import trace.csv --map TIMESTAMP=event_time --map ContextTokens=input_tokens \\
+    --set organization_id=6f1c0a52-6f0e-4f6e-9a53-0d6f7c1b2a01 --set provider=openai --set model=gpt-4o
+  spendlake import export.parquet --map project=tags.project")]
+pub(super) struct ImportArgs {
+    /// The files; .gz and .zst are unpacked
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Format of the files [default: by their names]
+    #[arg(long, value_enum)]
+    format: Option<FileFormat>,
+    /// Read a column of CSV or Parquet as an event field (tags.NAME for a tag)
+    #[arg(long, value_name = "COLUMN=FIELD")]
+    map: Vec<Assignment>,
+    /// Give an event field a constant value where a row has none
+    #[arg(long, value_name = "FIELD=VALUE")]
+    set: Vec<Assignment>,
+    /// Import files again that are done
+    #[arg(long)]
+    again: bool,
+    /// Print one JSON object per file
+    #[arg(long)]
+    json: bool,
+}
+
+/// What a file holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum FileFormat {
+    /// One JSON object a line
+    Ndjson,
+    /// A header, then rows
+    Csv,
+    /// Apache Parquet
+    Parquet,
+}
+
+/// What became of the rows of one file.
+#[derive(Debug, Serialize)]
+struct FileReport {
+    file: String,
+    #[serde(flatten)]
+    state: ImportState,
+    already_imported: bool,
+    /// Row and reason, the first few.
+    reasons: Vec<(u64, String)>,
+}
+
+impl ImportArgs {
+    pub(super) async fn run(self, session: &Session) -> Result<Outcome> {
+        let mapping = Mapping::new(&self.map, &self.set)?;
+        let target = Target::open(session).await?;
+        let done = self.import_all(&target, session, &mapping).await;
+        let closed = target.close().await;
+        let outcome = done?;
+        closed.map(|()| outcome)
+    }
+
+    async fn import_all(
+        &self,
+        target: &Target,
+        session: &Session,
+        mapping: &Mapping,
+    ) -> Result<Outcome> {
+        let mut outcome = Outcome::Done;
+        for path in &self.files {
+            let report = self.import_one(path, target, session, mapping).await?;
+            if report.state.rejected + report.state.conflict > 0 {
+                outcome = Outcome::Partly;
+            }
+            report.print(self.json)?;
+        }
+        Ok(outcome)
+    }
+
+    async fn import_one(
+        &self,
+        path: &Path,
+        target: &Target,
+        session: &Session,
+        mapping: &Mapping,
+    ) -> Result<FileReport> {
+        let format = self.format.map_or_else(|| FileFormat::of(path), Ok)?;
+        let shown = path.display().to_string();
+        let file = StateFile::of(path, format, mapping, &session.config.data_dir)?;
+        let mut state = if self.again { ImportState::default() } else { file.load() };
+        if state.finished {
+            return Ok(FileReport { file: shown, state, already_imported: true, reasons: vec![] });
+        }
+        let chunks = Chunks::open(path, format, mapping, state.rows_done)?;
+        let mut progress = Progress::start(&shown, state.rows_done, chunks.total_rows());
+        let mut reasons = Vec::new();
+        let name = file.request_name();
+        let fed = feed(chunks, target, &name, |done: Acknowledged| {
+            progress.advance(done.position - state.rows_done);
+            state.add(&done);
+            let room = REASONS_SHOWN_MAX - reasons.len().min(REASONS_SHOWN_MAX);
+            reasons.extend(done.stored.refused.into_iter().take(room));
+            file.save(&state)
+        });
+        let fed = fed.await;
+        progress.finish();
+        fed?;
+        state.finished = true;
+        file.save(&state)?;
+        Ok(FileReport { file: shown, state, already_imported: false, reasons })
+    }
+}
+
+impl FileFormat {
+    /// The format that the name of `path` says, compression aside.
+    fn of(path: &Path) -> Result<Self> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+        let plain = name.strip_suffix(".gz").or(name.strip_suffix(".zst")).unwrap_or(&name);
+        match plain.rsplit_once('.').map(|(_, extension)| extension) {
+            Some("ndjson" | "jsonl" | "json") => Ok(Self::Ndjson),
+            Some("csv") => Ok(Self::Csv),
+            Some("parquet") => Ok(Self::Parquet),
+            _ => Err(Error::new(
+                ErrorKind::Invalid,
+                format!(
+                    "{} has no name that ends in .ndjson, .jsonl, .json, .csv or .parquet (and .gz \
+                     or .zst); say what it is with --format",
+                    path.display()
+                ),
+            )),
+        }
+    }
+}
+
+impl FileReport {
+    fn print(&self, json: bool) -> Result<()> {
+        if json {
+            println!("{}", serde_json::to_string(self).internal("writing the report")?);
+            return Ok(());
+        }
+        let Self { file, state, .. } = self;
+        if self.already_imported {
+            println!("{file}: already imported; --again imports it again");
+            return Ok(());
+        }
+        println!(
+            "{file}: {} accepted, {} duplicate, {} conflict, {} rejected",
+            grouped(state.accepted),
+            grouped(state.duplicate),
+            grouped(state.conflict),
+            grouped(state.rejected)
+        );
+        for (row, reason) in &self.reasons {
+            eprintln!("{file} row {row}: {reason}");
+        }
+        let left = (state.rejected + state.conflict).saturating_sub(self.reasons.len() as u64);
+        if left > 0 && !self.reasons.is_empty() {
+            eprintln!("{file}: {} more; see the SQL table rejected_events", grouped(left));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,173 @@
+//! A Spendlake server on this machine, over HTTP.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::{Client, RequestBuilder, Response, StatusCode};
+use serde::Deserialize;
+
+use super::feed::Stored;
+use crate::error::{Context, Error, ErrorKind, Result};
+
+/// A healthy local server answers `/healthz` well within this.
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A client of one server.
+#[derive(Debug, Clone)]
+pub(super) struct Remote {
+    client: Client,
+    address: SocketAddr,
+}
+
+/// The parts of an ingest answer that a person is told.
+#[derive(Debug, Deserialize)]
+struct IngestAnswer {
+    accepted: u64,
+    duplicate: u64,
+    conflict: u64,
+    rejected: u64,
+    #[serde(default)]
+    results: Vec<LineAnswer>,
+}
+
+#[derive(Debug, Deserialize)]
+struct LineAnswer {
+    line: u64,
+    status: String,
+    field: Option<String>,
+    value: Option<String>,
+    rule: Option<String>,
+}
+
+/// RFC 9457 problem details.
+#[derive(Debug, Deserialize)]
+struct Problem {
+    detail: Option<String>,
+    title: Option<String>,
+}
+
+impl Remote {
+    pub(super) fn new(address: SocketAddr) -> Result<Self> {
+        let client = Client::builder().no_proxy().build().internal("starting the HTTP client")?;
+        Ok(Self { client, address })
+    }
+
+    /// Whether the server answers at all.
+    pub(super) async fn answers(&self) -> bool {
+        let asked = self.client.get(self.url("/healthz")).timeout(HEALTH_TIMEOUT).send().await;
+        asked.is_ok_and(|answer| answer.status().is_success())
+    }
+
+    /// Stores NDJSON events.
+    pub(super) async fn ingest(&self, body: Bytes, request_id: &str) -> Result<Stored> {
+        let request = self
+            .client
+            .post(self.url("/api/events"))
+            .header("content-type", "application/x-ndjson")
+            .header("x-request-id", request_id)
+            .body(body);
+        let answer = self.send(request).await?;
+        // 422 judges each line as well: none of them was stored.
+        if !answer.status().is_success() && answer.status() != StatusCode::UNPROCESSABLE_ENTITY {
+            return Err(refusal(answer).await);
+        }
+        let bytes = answer.bytes().await.context(ErrorKind::Unavailable, self.broke_off())?;
+        let answer: IngestAnswer = serde_json::from_slice(&bytes)
+            .internal("reading the server's answer to /api/events")?;
+        Ok(answer.into())
+    }
+
+    /// Runs one statement; the answer is an Arrow IPC stream.
+    pub(super) async fn sql(&self, query: &str) -> Result<Response> {
+        let body = serde_json::json!({"query": query, "format": "arrow"});
+        let answer = self.send(self.client.post(self.url("/api/sql")).json(&body)).await?;
+        if answer.status().is_success() { Ok(answer) } else { Err(refusal(answer).await) }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// What an answer that ends early is called.
+    pub(super) fn broke_off(&self) -> String {
+        format!("the answer of the server on {} broke off", self.address)
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Result<Response> {
+        let silent = format!("the server on {} does not answer", self.address);
+        request.send().await.context(ErrorKind::Unavailable, silent)
+    }
+}
+
+/// The error that an answer tells.
+async fn refusal(answer: Response) -> Error {
+    let status = answer.status();
+    let body = answer.bytes().await.unwrap_or_default();
+    let problem: Option<Problem> = serde_json::from_slice(&body).ok();
+    let said = problem.and_then(|problem| problem.detail.or(problem.title));
+    Error::new(error_kind(status), said.unwrap_or_else(|| format!("the server answered {status}")))
+}
+
+/// The kind behind a status, as the server chose it.
+fn error_kind(status: StatusCode) -> ErrorKind {
+    match status {
+        StatusCode::NOT_FOUND => ErrorKind::NotFound,
+        StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED => ErrorKind::Forbidden,
+        StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNPROCESSABLE_ENTITY => {
+            ErrorKind::LimitExceeded
+        }
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => ErrorKind::Busy,
+        status if status.is_client_error() => ErrorKind::Invalid,
+        _ => ErrorKind::Unavailable,
+    }
+}
+
+impl From<IngestAnswer> for Stored {
+    fn from(answer: IngestAnswer) -> Self {
+        let refused = answer
+            .results
+            .into_iter()
+            .filter(|line| !matches!(line.status.as_str(), "accepted" | "duplicate"))
+            .map(|line| (line.line, line.reason()));
+        Self {
+            accepted: answer.accepted,
+            duplicate: answer.duplicate,
+            conflict: answer.conflict,
+            rejected: answer.rejected,
+            refused: refused.collect(),
+        }
+    }
+}
+
+impl LineAnswer {
+    /// `input_tokens is -4; must be 0 or more`
+    fn reason(self) -> String {
+        let what = match (self.field, self.value) {
+            (Some(field), Some(value)) => format!("{field} is {value}"),
+            (Some(field), None) => field,
+            (None, _) => self.status,
+        };
+        self.rule.map_or(what.clone(), |rule| format!("{what}; {rule}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_about_lines_becomes_counts_and_reasons() {
+        let answer: IngestAnswer = serde_json::from_str(
+            r#"{"accepted":1,"duplicate":1,"conflict":0,"rejected":1,"rounded":0,"results":[
+                {"line":1,"status":"accepted"},
+                {"line":2,"status":"rejected","field":"input_tokens","value":"-4",
+                 "rule":"must be 0 or more","message":"line 2: …"},
+                {"line":3,"event_id":"e","status":"duplicate"}]}"#,
+        )
+        .expect("answer");
+        let stored = Stored::from(answer);
+        assert_eq!((stored.accepted, stored.duplicate, stored.rejected), (1, 1, 1));
+        assert_eq!(stored.refused, [(2, "input_tokens is -4; must be 0 or more".to_owned())]);
+    }
+}

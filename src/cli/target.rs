@@ -1,0 +1,90 @@
+//! Where events go: into the data folder opened here, or to the server that
+//! holds it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::Session;
+use super::feed::Stored;
+use super::remote::Remote;
+use crate::app::{App, IngestReport, LineStatus, running_server};
+use crate::error::{Error, ErrorKind, Result};
+
+/// How often a full server is asked again, and how long apart: five minutes,
+/// within which a flush makes room.
+const BUSY_TRIES_MAX: u32 = 300;
+const BUSY_WAIT: Duration = Duration::from_secs(1);
+
+/// The holder of a data folder.
+#[derive(Debug, Clone)]
+pub(super) enum Target {
+    /// This process.
+    Local(Arc<App>),
+    /// A server on this machine.
+    Server(Remote),
+}
+
+impl Target {
+    /// The server that holds the data folder, else the folder opened here.
+    pub(super) async fn open(session: &Session) -> Result<Self> {
+        if let Some(server) = running_server(&session.config.data_dir) {
+            let remote = Remote::new(server.address)?;
+            if remote.answers().await {
+                eprintln!("using the server on {}", server.address);
+                return Ok(Self::Server(remote));
+            }
+        }
+        App::open(&session.config, Arc::clone(&session.clock)).await.map(Self::Local)
+    }
+
+    /// Stores NDJSON events, waiting while the holder has no room.
+    pub(super) async fn ingest(&self, body: Bytes, request_id: &str) -> Result<Stored> {
+        let mut last_refusal = Error::internal("ingest was never tried");
+        for _ in 0..BUSY_TRIES_MAX {
+            let tried = match self {
+                Self::Local(app) => {
+                    let report = app.ingest_bytes(body.clone(), request_id.to_owned()).await;
+                    report.map(Stored::from)
+                }
+                Self::Server(remote) => remote.ingest(body.clone(), request_id).await,
+            };
+            match tried {
+                Err(error) if error.kind() == ErrorKind::Busy => {
+                    tracing::info!(request_id, reason = %error, "waiting for room");
+                    last_refusal = error;
+                }
+                done => return done,
+            }
+            tokio::time::sleep(BUSY_WAIT).await;
+        }
+        Err(last_refusal)
+    }
+
+    /// Closes what this process opened.
+    pub(super) async fn close(self) -> Result<()> {
+        match self {
+            Self::Local(app) => app.close().await,
+            Self::Server(_) => Ok(()),
+        }
+    }
+}
+
+impl From<IngestReport> for Stored {
+    fn from(report: IngestReport) -> Self {
+        let refused = report.results.into_iter().filter_map(|result| match result.status {
+            LineStatus::Accepted | LineStatus::Duplicate => None,
+            LineStatus::Conflict(why) | LineStatus::Rejected(why) => {
+                Some((result.line, why.message()))
+            }
+        });
+        Self {
+            accepted: report.accepted,
+            duplicate: report.duplicate,
+            conflict: report.conflict,
+            rejected: report.rejected,
+            refused: refused.collect(),
+        }
+    }
+}
