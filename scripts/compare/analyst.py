@@ -37,7 +37,9 @@ QUERIES = {
             SELECT organization_id, usage_date, sum(charged_cost) AS cost
             FROM usage_events GROUP BY organization_id, usage_date
         ), ranked AS (
-            SELECT *, row_number() OVER (PARTITION BY organization_id ORDER BY cost DESC, usage_date) AS place
+            SELECT *, row_number() OVER (
+                PARTITION BY organization_id ORDER BY cost DESC NULLS LAST, usage_date
+            ) AS place
             FROM days
         )
         SELECT organization_id, usage_date, cost FROM ranked WHERE place = 1

@@ -3,7 +3,7 @@ client at a time, and compares both answers and times."""
 
 import statistics
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from functools import partial
 from math import exp, log
@@ -73,7 +73,7 @@ def measure_analyst(
     return results
 
 
-def _each(asked: dict[str, Callable[[], dict[str, Any]]], peers: list[Peer]) -> dict[str, Any]:
+def _each(asked: Mapping[str, Callable[[], dict[str, Any]]], peers: list[Peer]) -> dict[str, Any]:
     """Every comparison. One that fails is told like a difference, and does not
     stop the others."""
     results, failures = {}, []
@@ -121,7 +121,5 @@ def _with_means(results: dict[str, Any], peers: list[Peer]) -> dict[str, Any]:
         ratios = [one[which][peer.name] / one[which]["Spendlake"] for one in results.values()]
         return exp(sum(map(log, ratios)) / max(len(ratios), 1))
 
-    means = {
-        peer.name: {"median": mean(peer, "median_ms"), "best": mean(peer, "best_ms")} for peer in peers
-    }
+    means = {peer.name: {"median": mean(peer, "median_ms"), "best": mean(peer, "best_ms")} for peer in peers}
     return {"questions": results, "times_ours": means}

@@ -74,9 +74,7 @@ class Bodies:
         ids = sorted(conversations)
         self._random.shuffle(ids)
         now = datetime.now(UTC)
-        return [
-            line for one in ids for line in self._conversation_lines(conversations[one], now)
-        ][:wanted]
+        return [line for one in ids for line in self._conversation_lines(conversations[one], now)][:wanted]
 
     def _conversation_lines(self, rows: list[dict], now: datetime) -> Iterator[str]:
         conversation = self._id()

@@ -67,7 +67,7 @@ def measure_ingest(
         "connections": CONNECTIONS,
         "ack_ms": {name: 1e3 * percentile(latencies, at) for name, at in (("p50", 50), ("p99", 99))},
         "commits_meanwhile": commits,
-        "sender_alone_events_per_second": bodies.events * len(alone.all_latencies()) / alone.seconds,
+        "sender_alone": bodies.events * len(alone.all_latencies()) / alone.seconds,
         "resident_bytes": resident,
     }
 

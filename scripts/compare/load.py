@@ -82,7 +82,7 @@ class _Connection:
         except BlockingIOError:
             return False
         if not part:
-            raise RuntimeError(f"the server closed the connection: {bytes(self.received[:500])}")
+            raise RuntimeError(f"the server closed the connection: {bytes(self.received[:500])!r}")
         self.received += part
         if self.body_start < 0 and (end := self.received.find(b"\r\n\r\n")) >= 0:
             self.body_start = end + 4

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 
-def machine() -> dict[str, str | int]:
+def machine() -> dict[str, str | int | float]:
     """Processor, cores, memory and kernel, and what else kept it busy."""
     cpu = _field(Path("/proc/cpuinfo"), "model name") or platform.machine()
     memory = _field(Path("/proc/meminfo"), "MemTotal").removesuffix(" kB")

@@ -21,10 +21,10 @@ from events import Bodies
 from ingest import measure_ingest, measure_restart
 from lake import active_files, link_files
 from machine import machine, versions
-from peers import ChDb, DuckDb
+from peers import ChDb, DuckDb, Peer
 from questions import Subjects
 from report import faults, table
-from server import Server
+from server import Server, command, environment
 
 PARTS = ("ingest", "restart", "dashboards", "questions", "analyst")
 # A smaller sample shows how latencies grow with it.
@@ -64,7 +64,8 @@ def prepare(binary: Path, data_dir: Path, events: int) -> dict[str, Any]:
     # Request traces that may lie about would make the sample another one.
     demo = ["demo", "--no-serve", f"--events={events}", f"--traces={data_dir}.no-traces"]
     for verb in (demo, ["compact"]):
-        subprocess.run([binary, *verb, f"--data-dir={data_dir}"], check=True, stdout=sys.stderr)
+        line = command(binary, data_dir, *verb)
+        subprocess.run(line, check=True, stdout=sys.stderr, env=environment())
     stored, daily = active_files(data_dir), active_files(data_dir, "usage_daily")
     if stored.rows != events:
         raise RuntimeError(f"{data_dir} holds {stored.rows} events instead of {events}; delete it")
@@ -143,7 +144,7 @@ def dashboards(given: argparse.Namespace, large: Path, results: dict[str, Any]) 
     results["dataset"]["small"] = prepare(given.binary, small, given.events // SMALL)
     with Server(given.binary, small) as server:
         whole = dates(results["dataset"]["small"])
-        results["dashboards_small"] = measure_dashboards(server.address, *whole, given.requests, LEVELS)
+        results["dashboards_small"] = measure_dashboards(server.address, *whole, given.requests, LEVELS[:1])
 
 
 def questions(given: argparse.Namespace, large: Path, results: dict[str, Any]) -> None:
@@ -153,7 +154,7 @@ def questions(given: argparse.Namespace, large: Path, results: dict[str, Any]) -
     dataset = results["dataset"]["large"]
     with Server(given.binary, large) as server:
         about = subjects(server.address, dataset)
-        peers = [DuckDb(links), ChDb(links)]
+        peers: list[Peer] = [DuckDb(links), ChDb(links)]
         results["questions"] = measure_questions(server.address, peers, about, dates(dataset)[1])
 
 

@@ -33,12 +33,12 @@ def _serve(listener: socket.socket) -> None:
     missing: dict[socket.socket, int] = {}
     while True:
         for key, _ in selector.select():
-            if key.fileobj is listener:
-                connection, _ = listener.accept()
-                missing[connection] = 0
-                selector.register(connection, selectors.EVENT_READ)
+            if key.data is None:
+                accepted, _ = listener.accept()
+                missing[accepted] = 0
+                selector.register(accepted, selectors.EVENT_READ, accepted)
                 continue
-            connection = key.fileobj
+            connection = key.data
             count = connection.recv_into(buffer)
             if count == 0:
                 selector.unregister(connection)

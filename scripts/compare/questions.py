@@ -13,7 +13,8 @@ DAYS = 30
 TOP = 50
 
 TOKENS = [
-    f"{name}_tokens" for name in ("input", "cache_read", "cache_write", "cache_write_1h", "output", "reasoning")
+    f"{name}_tokens"
+    for name in ("input", "cache_read", "cache_write", "cache_write_1h", "output", "reasoning")
 ]
 # Measure: its sum over raw events.
 MEASURES = {
@@ -160,7 +161,8 @@ def _compare(name: str, route: str, where: str, user: str) -> Question:
             "WITH users AS (SELECT user_id, sum(charged_cost) AS cost, sum(quantity) AS events, "
             f"{tokens} AS tokens, count(DISTINCT conversation_id) AS conversations "
             f"FROM usage_events WHERE {where}{period.where()} AND user_id IS NOT NULL GROUP BY 1), "
-            f"compared AS (SELECT *, max(CASE WHEN user_id = '{user}' THEN cost END) OVER () AS own FROM users) "
+            f"compared AS (SELECT *, max(CASE WHEN user_id = '{user}' THEN cost END) OVER () AS own "
+            "FROM users) "
             "SELECT count(*) AS active_users, sum(cost) AS cost, sum(events) AS events, "
             "sum(tokens) AS tokens, sum(conversations) AS conversations, max(own) AS total_cost, "
             "count(*) FILTER (WHERE cost > own) AS dearer, count(*) FILTER (WHERE cost <= own) AS no_dearer "

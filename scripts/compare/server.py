@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import subprocess
 import time
 from pathlib import Path
@@ -11,14 +12,26 @@ START_SECONDS_MAX = 300
 STOP_SECONDS_MAX = 300
 
 
+def command(binary: Path, data_dir: Path, *arguments: str) -> list[str]:
+    """A command line under default settings, whatever the folder or the
+    environment say."""
+    defaults = data_dir.parent / "defaults.toml"
+    defaults.touch()
+    return [str(binary), *arguments, f"--config={defaults}", f"--data-dir={data_dir}"]
+
+
+def environment() -> dict[str, str]:
+    """Ours without the server's settings."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("SPENDLAKE_")}
+
+
 class Server:
     """Serves one data directory on a free loopback port while the `with` block
     runs; `ready_seconds` says how long it took to be ready."""
 
     def __init__(self, binary: Path, data_dir: Path, settings: dict[str, int] | None = None):
         flags = [f"--{name.replace('_', '-')}={value}" for name, value in (settings or {}).items()]
-        self._command = [str(binary), "serve", f"--data-dir={data_dir}", "--listen=127.0.0.1:0"]
-        self._command += flags
+        self._command = command(binary, data_dir, "serve", "--listen=127.0.0.1:0", *flags)
         self._data_dir = data_dir
         self.address = ""
         self.ready_seconds = 0.0
@@ -28,7 +41,7 @@ class Server:
         # The log goes to a file, where a failed run can be looked into.
         with open(f"{self._data_dir}.log", "ab") as log:
             self._process = subprocess.Popen(
-                self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment()
             )
         try:
             self._wait_until_ready(started + START_SECONDS_MAX)
@@ -62,7 +75,8 @@ class Server:
         """Resident memory now, and the most that it ever was."""
         status = Path(f"/proc/{self.pid}/status").read_text()
         fields = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
-        return tuple(int(fields[name].split()[0]) * 1024 for name in ("VmRSS", "VmHWM"))
+        resident, peak = (int(fields[name].split()[0]) * 1024 for name in ("VmRSS", "VmHWM"))
+        return resident, peak
 
     def _wait_until_ready(self, deadline: float) -> None:
         while not (self.address and self._is_ready()):
@@ -71,7 +85,7 @@ class Server:
                 raise RuntimeError(f"the server ended while starting; see {self._data_dir}.log")
             if time.perf_counter() > deadline:
                 raise RuntimeError(f"the server is not ready after {START_SECONDS_MAX} s")
-            time.sleep(0.005)
+            time.sleep(0.02)
 
     def _announced_address(self) -> str:
         """What our process wrote into the lock file; empty before it did."""
