@@ -137,7 +137,9 @@ impl Config {
             )));
         }
         if self.dedup_window_days == 0 {
-            return Err(Error::invalid("dedup_window_days is 0; resent events need at least 1 day"));
+            return Err(Error::invalid(
+                "dedup_window_days is 0; resent events need at least 1 day",
+            ));
         }
         Ok(())
     }

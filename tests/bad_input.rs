@@ -52,7 +52,10 @@ fn broken_names() -> Vec<Bad> {
         bad
     };
     vec![
-        with_field(bad(unknown("output_token"), "unknown_field", "did you mean output_tokens?"), "output_token"),
+        with_field(
+            bad(unknown("output_token"), "unknown_field", "did you mean output_tokens?"),
+            "output_token",
+        ),
         with_field(bad(unknown("messages"), "unknown_field", "no such field"), "messages"),
         with_field(bad(unknown("cost"), "unknown_field", "under tags"), "cost"),
         bad_field("event_id", "\"a\",\"event_id\":\"b\"", "repeated_field", "send it once"),
@@ -99,7 +102,12 @@ fn broken_texts() -> Vec<Bad> {
         bad_field("event_time", "\"yesterday\"", "invalid_value", "RFC 3339"),
         bad_field("event_time", "\"2026-11-20 10:00\"", "invalid_value", "RFC 3339"),
         bad_field("event_time", "1763632800", "invalid_value", "JSON string"),
-        bad_field("event_time", "\"2026-11-24T14:00:00Z\"", "time_out_of_range", "ahead of the server"),
+        bad_field(
+            "event_time",
+            "\"2026-11-24T14:00:00Z\"",
+            "time_out_of_range",
+            "ahead of the server",
+        ),
         bad_field("event_time", "\"1900-01-01T00:00:00Z\"", "out_of_range", "before 1970"),
         bad_field("event_time", "\"2026-02-30T00:00:00Z\"", "invalid_value", "RFC 3339"),
         bad_field("tags", "[\"a\"]", "invalid_value", "JSON object of strings"),
@@ -125,7 +133,11 @@ async fn each_bad_line_is_named_and_the_good_lines_around_it_are_kept() {
         let shown: String = case.text.chars().take(200).collect();
         let json = answer.json();
         assert_eq!(answer.status, 200, "{shown}: {json}");
-        assert_eq!((&json["accepted"], &json["rejected"]), (&json!(2), &json!(1)), "{shown}: {json}");
+        assert_eq!(
+            (&json["accepted"], &json["rejected"]),
+            (&json!(2), &json!(1)),
+            "{shown}: {json}"
+        );
         let result = &json["results"][1];
         assert_eq!(result["status"], "rejected", "{shown}");
         assert_eq!(result["line"], 2, "{shown}");
@@ -134,7 +146,10 @@ async fn each_bad_line_is_named_and_the_good_lines_around_it_are_kept() {
             assert_eq!(result["field"], field, "{shown}: {result}");
         }
         let message = result["message"].as_str().expect("a message");
-        assert!(message.starts_with("line 2: ") && message.contains(case.says), "{shown}: {message}");
+        assert!(
+            message.starts_with("line 2: ") && message.contains(case.says),
+            "{shown}: {message}"
+        );
     }
     let kept = app.sql("SELECT count(*) AS n FROM usage_events").await;
     assert_eq!(kept[0]["n"], 2 * cases.len());
@@ -234,8 +249,7 @@ async fn a_resent_event_is_a_duplicate_and_changed_content_a_conflict() {
     let rows = app.sql("SELECT event_id, output_tokens FROM usage_events ORDER BY event_id").await;
     assert_eq!(rows.len(), 2);
     assert_eq!(rows[1]["output_tokens"], 100);
-    let conflicts =
-        app.sql("SELECT event_id, reason FROM rejected_events ORDER BY line").await;
+    let conflicts = app.sql("SELECT event_id, reason FROM rejected_events ORDER BY line").await;
     assert_eq!(conflicts.len(), 2);
     assert_eq!(conflicts[0]["reason"], "conflict");
 }

@@ -97,8 +97,10 @@ async fn check(client: &Client, ledger: &Mutex<Ledger>) {
 /// The dashboards' sums are those of the stored events.
 async fn check_sums(client: &Client) {
     let rows = client
-        .sql("SELECT count(*) AS events, sum(input_tokens) AS tokens, sum(actual_api_cost) AS cost, \
-              count(DISTINCT conversation_id) AS conversations FROM usage_events")
+        .sql(
+            "SELECT count(*) AS events, sum(input_tokens) AS tokens, sum(actual_api_cost) AS cost, \
+              count(DISTINCT conversation_id) AS conversations FROM usage_events",
+        )
         .await;
     let path = format!(
         "/api/organizations/{ORGANIZATION}/analytics/summary?date_from=2026-01-01&date_to=2026-01-31"

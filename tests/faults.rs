@@ -128,14 +128,16 @@ async fn a_copy_beyond_the_window_is_found_in_its_own_day() {
         Arc::clone(PriceBook::shipped()),
         IntakeLimits::from(&config),
     );
-    let store = Store::open(&config, "node/test".to_owned(), 1, clock.clone()).await.expect("store");
+    let store =
+        Store::open(&config, "node/test".to_owned(), 1, clock.clone()).await.expect("store");
     let body = event("old").to_string();
     let first = intake.prepare(body.as_bytes(), clock.now()).expect("prepared");
     store.ingest(first, String::new(), clock.now()).await.expect("stored");
     store.close().await.expect("closed");
     drop(store);
     clock.advance(chrono::TimeDelta::days(100));
-    let store = Store::open(&config, "node/test".to_owned(), 2, clock.clone()).await.expect("store");
+    let store =
+        Store::open(&config, "node/test".to_owned(), 2, clock.clone()).await.expect("store");
     let again = intake.prepare(body.as_bytes(), clock.now()).expect("prepared");
     let report = store.ingest(again, String::new(), clock.now()).await.expect("judged");
     assert_eq!((report.duplicate, report.accepted), (1, 0));

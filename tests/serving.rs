@@ -45,7 +45,8 @@ async fn a_clean_stop_leaves_everything_in_the_lake() {
     assert!(server.stop().await);
     let log: Vec<_> = std::fs::read_dir(folder.path().join("wal")).expect("a folder").collect();
     assert!(log.is_empty(), "{log:?}");
-    let output = run(folder.path(), &["sql", "--format", "csv", "SELECT count(*) AS n FROM usage_events"]);
+    let output =
+        run(folder.path(), &["sql", "--format", "csv", "SELECT count(*) AS n FROM usage_events"]);
     assert_eq!(String::from_utf8_lossy(&output.stdout), "n\n2\n");
 }
 
@@ -57,7 +58,8 @@ async fn sql_and_import_find_the_running_server() {
     std::fs::write(&file, lines(&[event("a"), event("b")])).expect("a file");
     let output = run(folder.path(), &["import", &file.display().to_string()]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let output = run(folder.path(), &["sql", "--format", "csv", "SELECT count(*) AS n FROM usage_events"]);
+    let output =
+        run(folder.path(), &["sql", "--format", "csv", "SELECT count(*) AS n FROM usage_events"]);
     assert_eq!(String::from_utf8_lossy(&output.stdout), "n\n2\n");
     drop(server);
 }

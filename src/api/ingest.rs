@@ -67,7 +67,9 @@ impl IngestDoor {
             if error.to_string().contains("length limit") {
                 Error::new(
                     ErrorKind::LimitExceeded,
-                    format!("the body is larger than {limit} bytes (body_bytes_max); send less at once"),
+                    format!(
+                        "the body is larger than {limit} bytes (body_bytes_max); send less at once"
+                    ),
                 )
             } else {
                 Error::invalid("the body broke off; nothing of it was stored: send it again")
@@ -85,7 +87,9 @@ impl IngestDoor {
 
 /// The answer while the log is being replayed.
 pub fn not_ready() -> Error {
-    Error::unavailable("the server is replaying its log and takes no requests yet; try again shortly")
+    Error::unavailable(
+        "the server is replaying its log and takes no requests yet; try again shortly",
+    )
 }
 
 /// What became of one line.

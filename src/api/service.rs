@@ -60,11 +60,8 @@ impl MakeRequestId for TimedRequestId {
     fn make_request_id<B>(&mut self, _request: &axum::http::Request<B>) -> Option<RequestId> {
         let now = self.0.now();
         let seconds = u64::try_from(now.timestamp()).unwrap_or(0);
-        let time = uuid::Timestamp::from_unix(
-            uuid::NoContext,
-            seconds,
-            now.timestamp_subsec_nanos(),
-        );
+        let time =
+            uuid::Timestamp::from_unix(uuid::NoContext, seconds, now.timestamp_subsec_nanos());
         let id = uuid::Uuid::new_v7(time).to_string();
         HeaderValue::from_str(&id).ok().map(RequestId::new)
     }

@@ -115,7 +115,9 @@ pub(crate) fn open_node(data_dir: &Path) -> Result<Node> {
     let path = data_dir.join("node.json");
     let doing = || format!("cannot use {}", path.display());
     let mut node = match std::fs::read(&path) {
-        Ok(text) => serde_json::from_slice::<Node>(&text).context(ErrorKind::Unavailable, doing())?,
+        Ok(text) => {
+            serde_json::from_slice::<Node>(&text).context(ErrorKind::Unavailable, doing())?
+        }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             // Random, not timed: two directories must never share an id.
             Node { format: FORMAT, node_id: uuid::Uuid::new_v4().to_string(), epoch: 0 }

@@ -75,9 +75,7 @@ impl App {
         let application = format!("node/{}", self.node.node_id);
         let clock = Arc::clone(&self.clock);
         let store = Store::open(&self.config, application, self.node.epoch, clock).await?;
-        self.store
-            .set(Arc::new(store))
-            .map_err(|_| Error::internal("the store was opened twice"))
+        self.store.set(Arc::new(store)).map_err(|_| Error::internal("the store was opened twice"))
     }
 
     /// [`App::start`] and [`App::replay`].
@@ -88,7 +86,9 @@ impl App {
     }
 
     fn store(&self) -> Result<&Arc<Store>> {
-        self.store.get().ok_or_else(|| Error::unavailable("the log is being replayed; try again shortly"))
+        self.store
+            .get()
+            .ok_or_else(|| Error::unavailable("the log is being replayed; try again shortly"))
     }
 
     /// The current state; a query takes it once.

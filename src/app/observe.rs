@@ -51,7 +51,10 @@ fn describe() {
     describe_gauge!("spendlake_rollup_cache_bytes", "Memory of the daily aggregates, bytes");
     describe_gauge!("spendlake_dedup_bytes", "Memory of the dedup keys, bytes");
     describe_histogram!("spendlake_wal_sync_seconds", "One fsync of the write-ahead log");
-    describe_histogram!("spendlake_group_commit_seconds", "One group: judge, append, fsync, publish");
+    describe_histogram!(
+        "spendlake_group_commit_seconds",
+        "One group: judge, append, fsync, publish"
+    );
     describe_histogram!("spendlake_flush_seconds", "One flush to the lake");
     describe_histogram!("spendlake_request_seconds", "One HTTP request, by route and status");
 }

@@ -105,10 +105,15 @@ async fn row_counts(engine: &Engine, view: &Arc<View>) -> Result<Option<String>>
             found.insert(date_of(*date), *count);
         }
     }
-    let differing = promised.keys().chain(found.keys()).find(|date| promised.get(*date) != found.get(*date));
+    let differing =
+        promised.keys().chain(found.keys()).find(|date| promised.get(*date) != found.get(*date));
     Ok(differing.map(|date| {
         let count = |side: &BTreeMap<NaiveDate, i64>| side.get(date).copied().unwrap_or(0);
-        format!("{date}: the files hold {} rows, the Delta log says {}", count(&found), count(&promised))
+        format!(
+            "{date}: the files hold {} rows, the Delta log says {}",
+            count(&found),
+            count(&promised)
+        )
     }))
 }
 
@@ -140,9 +145,12 @@ async fn memory(engine: &Engine, view: &Arc<View>) -> Result<Option<String>> {
     let sql = include_str!("../../queries/verify/totals_by_organization.sql");
     let batches = rows(engine, view, sql).await?;
     let Some(first) = batches.first() else {
-        return Ok((cached.num_rows() > 0).then(|| "usage_daily is empty, the memory is not".into()));
+        return Ok(
+            (cached.num_rows() > 0).then(|| "usage_daily is empty, the memory is not".into())
+        );
     };
-    let stored = arrow::compute::concat_batches(&first.schema(), &batches).internal("joining rows")?;
+    let stored =
+        arrow::compute::concat_batches(&first.schema(), &batches).internal("joining rows")?;
     first_unequal(&cached, &stored)
 }
 
@@ -160,7 +168,8 @@ fn first_unequal(cached: &RecordBatch, stored: &RecordBatch) -> Result<Option<St
         for row in 0..stored.num_rows() {
             let (left, right) = (shown(in_memory, row)?, shown(column, row)?);
             if left != right {
-                let key = format!("{} {}", shown(stored.column(0), row)?, shown(stored.column(1), row)?);
+                let key =
+                    format!("{} {}", shown(stored.column(0), row)?, shown(stored.column(1), row)?);
                 return Ok(Some(format!("{key}: {name} is {left} in memory, {right} stored")));
             }
         }
@@ -200,7 +209,9 @@ fn parts(view: &View) -> Result<Option<String>> {
             let (parts, total) = (sum(&groups, name)?, sum(&whole, name)?);
             if parts != total {
                 let column = dimension.column();
-                return Ok(Some(format!("{name} by {column} sums to {parts}, the whole is {total}")));
+                return Ok(Some(format!(
+                    "{name} by {column} sums to {parts}, the whole is {total}"
+                )));
             }
         }
     }

@@ -5,8 +5,6 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use arrow::array::RecordBatch;
-use chrono::{DateTime, Utc};
 use super::crash::crash_point;
 use super::rollup_refresh::{Change, Refreshed, refresh};
 use super::state::State;
@@ -17,6 +15,8 @@ use crate::error::{Context, Error, Result};
 use crate::hot::{HotBatch, HotSnapshot};
 use crate::lake::{Lake, LakeFile, LakeTable, TableSnapshot, Transaction};
 use crate::rollup::Segment;
+use arrow::array::RecordBatch;
+use chrono::{DateTime, Utc};
 
 /// What the holder of the turn finds.
 #[derive(Debug, Default)]

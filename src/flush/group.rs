@@ -77,7 +77,12 @@ pub(super) fn judge(
             }
             let status = if known.is_none() { LineStatus::Accepted } else { LineStatus::Duplicate };
             let (line, rounded) = (line.number, line.rounded);
-            report.push(LineResult { line, event_id: Some(event.event_id.clone()), status, rounded });
+            report.push(LineResult {
+                line,
+                event_id: Some(event.event_id.clone()),
+                status,
+                rounded,
+            });
         }
         events.push(kept_rows(&request.prepared.rows, keep)?);
         if refused > 0 {

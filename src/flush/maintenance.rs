@@ -251,7 +251,11 @@ fn differing_days(
     rollup: &BTreeMap<NaiveDate, i64>,
 ) -> BTreeSet<NaiveDate> {
     let rows = |days: &BTreeMap<NaiveDate, i64>, date| days.get(date).copied().unwrap_or(0);
-    lake.keys().chain(rollup.keys()).filter(|date| rows(lake, *date) != rows(rollup, *date)).copied().collect()
+    lake.keys()
+        .chain(rollup.keys())
+        .filter(|date| rows(lake, *date) != rows(rollup, *date))
+        .copied()
+        .collect()
 }
 
 #[cfg(test)]
@@ -280,7 +284,8 @@ mod tests {
 
     #[test]
     fn a_day_is_due_by_its_files_or_by_its_quiet() {
-        let snapshot = snapshot(&[(1, 5), (2, 5), (2, 5), (3, 50), (3, 50), (4, 50), (4, 50), (4, 50)]);
+        let snapshot =
+            snapshot(&[(1, 5), (2, 5), (2, 5), (3, 50), (3, 50), (4, 50), (4, 50), (4, 50)]);
         let due = CompactScope::Due { files_max: 2, quiet_since_millis: 10 };
         assert_eq!(days_to_compact(&snapshot, due), [date(2), date(4)]);
         assert_eq!(days_to_compact(&snapshot, CompactScope::All), [date(2), date(3), date(4)]);

@@ -73,7 +73,11 @@ pub(super) async fn recover(
         let wal = Wal::open(storage, wal_options, epoch, flushed, &mut |frame| {
             replay.frame(&frame, &mut dedup)
         })?;
-        tracing::info!(frames = replay.frames, last_sequence = wal.last_sequence(), "replayed the write-ahead log");
+        tracing::info!(
+            frames = replay.frames,
+            last_sequence = wal.last_sequence(),
+            "replayed the write-ahead log"
+        );
         Ok(Log { wal, dedup })
     })
     .await
@@ -132,11 +136,7 @@ async fn held_sequences(lake: &Lake, application: &str) -> Result<HeldSequences>
     })
 }
 
-fn stored_view(
-    lake: &Lake,
-    daily: Arc<crate::lake::TableSnapshot>,
-    held: HeldSequences,
-) -> View {
+fn stored_view(lake: &Lake, daily: Arc<crate::lake::TableSnapshot>, held: HeldSequences) -> View {
     let events = lake.events.snapshot();
     let newest = events.files.iter().map(|file| file.modified_at_millis).max().unwrap_or(0);
     View {
@@ -190,7 +190,8 @@ impl Replay {
         let recorded_at_micros = recorded_at(&content);
         let FrameContent { events, rejected, .. } = content;
         let sequence = frame.sequence;
-        self.state.acknowledge(HotBatch { sequence, events, rejected, recorded_at_micros }, segment);
+        self.state
+            .acknowledge(HotBatch { sequence, events, rejected, recorded_at_micros }, segment);
         Ok(())
     }
 }

@@ -61,7 +61,11 @@ impl IngestReport {
 }
 
 /// The result of a line that was refused.
-pub(super) fn refused_result(line: &PreparedLine, rejection: &Rejection, known: bool) -> LineResult {
+pub(super) fn refused_result(
+    line: &PreparedLine,
+    rejection: &Rejection,
+    known: bool,
+) -> LineResult {
     let status = if known {
         LineStatus::Conflict(rejection.clone())
     } else {

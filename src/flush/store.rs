@@ -162,14 +162,18 @@ impl Store {
         let (reply, answer) = oneshot::channel();
         self.enqueue(Waiting { request, reply })?;
         answer.await.map_err(|_| {
-            Error::unavailable("the server is stopping; whether this request was stored is open: send it again")
+            Error::unavailable(
+                "the server is stopping; whether this request was stored is open: send it again",
+            )
         })?
     }
 
     fn enqueue(&self, waiting: Waiting) -> Result<()> {
         let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(sender) = queue.as_ref() else {
-            return Err(Error::unavailable("the server is stopping; nothing of this request was stored"));
+            return Err(Error::unavailable(
+                "the server is stopping; nothing of this request was stored",
+            ));
         };
         sender.try_send(waiting).map_err(|error| match error {
             TrySendError::Full(_) => Error::new(
@@ -292,7 +296,9 @@ impl Background {
             flush_wanted,
             limits: FlushLimits::from(config),
             files_max: config.compact_files_max,
-            maintenance_interval: TimeDelta::seconds(i64::from(config.maintenance_interval_seconds)),
+            maintenance_interval: TimeDelta::seconds(i64::from(
+                config.maintenance_interval_seconds,
+            )),
             vacuum_retention: TimeDelta::hours(i64::from(config.vacuum_retention_hours)),
         }
     }

@@ -64,6 +64,8 @@ fn damaged(name: &str, error: &std::io::Error) -> Error {
 fn too_large(bytes_max: usize) -> Error {
     Error::new(
         ErrorKind::LimitExceeded,
-        format!("the body unfolds to more than {bytes_max} bytes (body_bytes_max); send less at once"),
+        format!(
+            "the body unfolds to more than {bytes_max} bytes (body_bytes_max); send less at once"
+        ),
     )
 }

@@ -81,9 +81,9 @@ fn split_array(body: &[u8]) -> Vec<Line<'_>> {
     if !whole {
         // The element after the last good one starts where that one ended.
         let number = lines.len() as u64 + 1;
-        let end = elements.last().map_or(1, |last| {
-            last.as_ptr() as usize - body.as_ptr() as usize + last.len()
-        });
+        let end = elements
+            .last()
+            .map_or(1, |last| last.as_ptr() as usize - body.as_ptr() as usize + last.len());
         let rest = body[end..].trim_ascii();
         let rest = rest.strip_prefix(b",").unwrap_or(rest).trim_ascii();
         lines.push(Line { number, text: if rest.is_empty() { b"[" } else { rest } });

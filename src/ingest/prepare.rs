@@ -113,7 +113,9 @@ impl Intake {
             let count = lines.len();
             return Err(Error::new(
                 ErrorKind::LimitExceeded,
-                format!("the body holds {count} events; at most {limit} go into one request (request_events_max); nothing of it was stored"),
+                format!(
+                    "the body holds {count} events; at most {limit} go into one request (request_events_max); nothing of it was stored"
+                ),
             ));
         }
         let (mut prepared, mut events) =
@@ -235,7 +237,10 @@ fn not_json(text: &[u8], error: &serde_json::Error) -> Rejection {
         // The library appends the position, which names a line of its own.
         let problem = error.to_string();
         let problem = problem.split(" at line ").next().unwrap_or_default();
-        format!("not a JSON object with the fields of one event: {problem} at character {}", error.column())
+        format!(
+            "not a JSON object with the fields of one event: {problem} at character {}",
+            error.column()
+        )
     };
     Rejection::of_line(RejectReason::InvalidJson, rule)
 }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Date32Builder, Int64Builder, RecordBatch, StringBuilder};
 use arrow::array::TimestampMicrosecondBuilder;
+use arrow::array::{ArrayRef, Date32Builder, Int64Builder, RecordBatch, StringBuilder};
 use chrono::{DateTime, Utc};
 
 use super::prepare::PreparedLine;
@@ -150,5 +150,6 @@ pub fn rejected_batch(
     columns.extend(texts.iter_mut().map(|builder| Arc::new(builder.finish()) as ArrayRef));
     // In the table, the line number stands after the request id.
     columns.insert(3, Arc::new(number.finish()));
-    RecordBatch::try_new(rejected_events_schema(), columns).internal("building rejected_events rows")
+    RecordBatch::try_new(rejected_events_schema(), columns)
+        .internal("building rejected_events rows")
 }

@@ -133,7 +133,9 @@ pub(super) fn string_content(literal: &str) -> Option<Cow<'_, str>> {
 
 fn string<'a>(wire: &WireEvent<'a>, field: Field) -> Checked<Option<Cow<'a, str>>> {
     let Some(literal) = wire.get(field) else { return Ok(None) };
-    string_content(literal).map(Some).ok_or_else(|| invalid(field, literal, "must be a JSON string"))
+    string_content(literal)
+        .map(Some)
+        .ok_or_else(|| invalid(field, literal, "must be a JSON string"))
 }
 
 /// An optional identifier or name. Empty counts as an error, since an empty
@@ -272,11 +274,16 @@ fn money(wire: &WireEvent<'_>, field: Field) -> Checked<(Option<Money>, bool)> {
 
 fn tags(wire: &WireEvent<'_>) -> Checked<BTreeMap<String, String>> {
     let Some(literal) = wire.get(Field::Tags) else { return Ok(BTreeMap::new()) };
-    let rejected = |rule: String| Rejection::of_field(RejectReason::InvalidValue, "tags", None, rule);
-    let pairs: Pairs = serde_json::from_str(literal)
-        .map_err(|_| rejected("must be a JSON object of strings, such as {\"project\":\"x\"}".into()))?;
+    let rejected =
+        |rule: String| Rejection::of_field(RejectReason::InvalidValue, "tags", None, rule);
+    let pairs: Pairs = serde_json::from_str(literal).map_err(|_| {
+        rejected("must be a JSON object of strings, such as {\"project\":\"x\"}".into())
+    })?;
     if pairs.0.len() > TAGS_MAX {
-        return Err(rejected(format!("has {} entries; at most {TAGS_MAX} are kept", pairs.0.len())));
+        return Err(rejected(format!(
+            "has {} entries; at most {TAGS_MAX} are kept",
+            pairs.0.len()
+        )));
     }
     let mut tags = BTreeMap::new();
     for (name, value) in pairs.0 {
@@ -304,7 +311,10 @@ impl<'de> serde::Deserialize<'de> for Pairs {
                 formatter.write_str("an object of strings")
             }
 
-            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
+            fn visit_map<A: serde::de::MapAccess<'de>>(
+                self,
+                mut map: A,
+            ) -> Result<Pairs, A::Error> {
                 let mut pairs = Vec::new();
                 while let Some(pair) = map.next_entry()? {
                     pairs.push(pair);
