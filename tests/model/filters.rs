@@ -207,7 +207,7 @@ impl Period {
 
     fn dates(self, today: NaiveDate) -> (NaiveDate, NaiveDate) {
         let first = today.with_day(1).expect("the first");
-        let last_days = |to: NaiveDate, days| (to - Days::new(days - 1), to);
+        let last_days = |to: NaiveDate, days: u64| (to - Days::new(days - 1), to);
         match self {
             Self::Default | Self::Relative("30d") => last_days(today, 30),
             Self::Relative("7d") => last_days(today, 7),

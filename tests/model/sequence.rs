@@ -290,11 +290,12 @@ impl Sequence {
         let tokens = "input_tokens + cache_read_tokens + cache_write_tokens \
                       + cache_write_1h_tokens + output_tokens";
         for (table, events) in [("usage_events", "count(*)"), ("usage_daily", "sum(events)")] {
-            let found = self.app.sql(&format!(
+            let query = format!(
                 "SELECT organization_id, {events} AS events, sum({tokens}) AS tokens, \
                  sum(charged_cost) AS charged, sum(actual_api_cost) AS actual \
                  FROM {table} GROUP BY organization_id ORDER BY organization_id"
-            ));
+            );
+            let found = self.app.sql(&query);
             assert_same(&format!("SQL over {table}"), &json!(expected), &json!(found.await));
         }
         let refused = self.app.sql("SELECT count(*) AS refused FROM rejected_events").await;
