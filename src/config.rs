@@ -113,7 +113,11 @@ impl Config {
                 )));
             }
             Some(path) => figment.merge(Toml::file_exact(path)),
-            None => figment.merge(Toml::file_exact("spendlake.toml")),
+            // file_exact takes a missing file for an error.
+            None if Path::new("spendlake.toml").is_file() => {
+                figment.merge(Toml::file_exact("spendlake.toml"))
+            }
+            None => figment,
         };
         let config: Self = figment
             .merge(Serialized::defaults(args))

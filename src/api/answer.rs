@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -10,10 +11,11 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use moka::sync::Cache;
 use serde::Serialize;
+use tokio::sync::Semaphore;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::problem::Problem;
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Error, ErrorKind, Result};
 use crate::flush::View;
 
 /// Memory of the cached answers, bytes.
@@ -59,15 +61,20 @@ impl AnswerName {
 
 /// The bodies of recent answers, bounded by bytes; the least used leave.
 #[derive(Debug, Clone)]
-pub(crate) struct AnswerCache(Cache<AnswerName, Bytes>);
+pub(crate) struct AnswerCache {
+    bodies: Cache<AnswerName, Bytes>,
+    questions: Arc<Semaphore>,
+}
 
 impl AnswerCache {
-    pub(crate) fn new() -> Self {
+    /// At most `questions_max` questions run or wait for one that runs.
+    pub(crate) fn new(questions_max: usize) -> Self {
         let weigher = |name: &AnswerName, body: &Bytes| {
             let bytes = name.request.len() + body.len() + ENTRY_BYTES;
             u32::try_from(bytes).unwrap_or(u32::MAX)
         };
-        Self(Cache::builder().max_capacity(CACHE_BYTES_MAX).weigher(weigher).build())
+        let bodies = Cache::builder().max_capacity(CACHE_BYTES_MAX).weigher(weigher).build();
+        Self { bodies, questions: Arc::new(Semaphore::new(questions_max)) }
     }
 
     /// Answers `name`: "not modified" when the caller has it, else the JSON of
@@ -83,15 +90,21 @@ impl AnswerCache {
             return Ok(unchanged);
         }
         let etag = name.etag();
-        if let Some(body) = self.0.get(&name) {
+        if let Some(body) = self.bodies.get(&name) {
             return Ok(respond(StatusCode::OK, &etag, Some(body)));
         }
-        let cache = self.0.clone();
+        let Ok(permit) = Arc::clone(&self.questions).try_acquire_owned() else {
+            let detail = "too many questions are under way; ask again in a moment";
+            return Err(Problem::new(ErrorKind::Busy, detail));
+        };
+        let bodies = self.bodies.clone();
         let handle = tokio::runtime::Handle::current();
         // On a thread for blocking work, so waiting for another request's
         // answer stops nobody.
         let asked = tokio::task::spawn_blocking(move || {
-            cache.try_get_with(name, || handle.block_on(json(ask)))
+            let asked = bodies.try_get_with(name, || handle.block_on(json(ask)));
+            drop(permit);
+            asked
         });
         let body = asked.await.internal("a question broke off")?.map_err(Problem::from)?;
         Ok(respond(StatusCode::OK, &etag, Some(body)))
@@ -131,4 +144,55 @@ fn mark(headers: &mut HeaderMap, etag: &str) {
         headers.insert(header::ETAG, etag);
     }
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(request: &str) -> AnswerName {
+        AnswerName { state: [1, 2, 3, 4], request: request.to_owned() }
+    }
+
+    #[tokio::test]
+    async fn a_question_is_asked_once_for_one_state_and_request() {
+        let answers = AnswerCache::new(1);
+        let headers = HeaderMap::new();
+        let first = answers.answer(&headers, name("a"), async { Ok(1) }).await.expect("answer");
+        let never = async { Err::<i32, _>(Error::internal("asked again")) };
+        let second = answers.answer(&headers, name("a"), never).await.expect("from the cache");
+        assert_eq!(first.headers()[header::ETAG], second.headers()[header::ETAG]);
+        let other = answers.answer(&headers, name("b"), async { Ok(2) }).await.expect("answer");
+        assert_ne!(first.headers()[header::ETAG], other.headers()[header::ETAG]);
+    }
+
+    #[tokio::test]
+    async fn an_error_is_not_kept() {
+        let answers = AnswerCache::new(1);
+        let headers = HeaderMap::new();
+        let failing = async { Err::<i32, _>(Error::unavailable("not yet")) };
+        let problem = answers.answer(&headers, name("a"), failing).await.expect_err("a problem");
+        assert_eq!(problem.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert!(answers.answer(&headers, name("a"), async { Ok(1) }).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn more_questions_than_places_are_told_to_come_back() {
+        let answers = AnswerCache::new(0);
+        let asked = answers.answer(&HeaderMap::new(), name("a"), async { Ok(1) }).await;
+        let response = asked.expect_err("a problem").into_response();
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(response.headers()[header::RETRY_AFTER], "1");
+    }
+
+    #[test]
+    fn an_etag_is_recognised_among_others_and_when_weakened() {
+        let etag = name("a").etag();
+        for held in [format!("\"x\", {etag}"), format!("W/{etag}"), "*".to_owned()] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::IF_NONE_MATCH, HeaderValue::from_str(&held).expect("header"));
+            assert!(name("a").unchanged(&headers).is_some(), "{held}");
+            assert_eq!(name("b").unchanged(&headers).is_some(), held == "*");
+        }
+    }
 }

@@ -13,12 +13,12 @@ use super::answer::AnswerName;
 use super::cursor::{decode_event, encode_event, request_hash};
 use super::filters::organization_id;
 use super::items::ListItem;
-use super::lists::limit;
+use super::list_params::limit;
 use super::params::Params;
 use super::problem::Problem;
 use super::wire::{as_of, money, time};
 use crate::error::Error;
-use crate::query::{self, ConversationRequest, off_workers};
+use crate::query::{self, ConversationRequest};
 use crate::rollup::Dimension;
 
 /// The parameters of a conversation.
@@ -120,12 +120,8 @@ pub(crate) async fn conversation(
     let organization_id = match named {
         Some(organization_id) => organization_id,
         None => {
-            let (queries, view) = (Arc::clone(state.queries()), Arc::clone(&view));
-            let asked = id.clone();
-            let found = off_workers(async move {
-                queries.organizations_of(&view, Dimension::Conversation, &asked).await
-            });
-            one_organization(&id, found.await?)?
+            let found = state.organizations_of(&view, Dimension::Conversation, &id).await?;
+            one_organization(&id, &found)?
         }
     };
     let hash = request_hash(&(&organization_id, &id));
@@ -145,7 +141,7 @@ pub(crate) async fn conversation(
     state.answers().answer(&headers, name, ask).await
 }
 
-fn one_organization(id: &str, organizations: Vec<String>) -> Result<String, Problem> {
+fn one_organization(id: &str, organizations: &[String]) -> Result<String, Problem> {
     if organizations.len() > 1 {
         let all = organizations.join(", ");
         let detail = format!(
@@ -154,7 +150,7 @@ fn one_organization(id: &str, organizations: Vec<String>) -> Result<String, Prob
         );
         return Err(Problem::parameter("organization_id", "", detail));
     }
-    organizations.into_iter().next().ok_or_else(|| {
+    organizations.first().cloned().ok_or_else(|| {
         let message = format!("no event ever named the conversation {id:?}; check the id");
         Error::not_found(message).into()
     })

@@ -10,7 +10,7 @@ use utoipa::IntoParams;
 use super::ApiState;
 use super::answer::AnswerName;
 use super::filters::FilterParams;
-use super::lists::group_by;
+use super::list_params::group_by;
 use super::params::Params;
 use super::problem::Problem;
 use super::scope::{Scope, Subject, check_organization};

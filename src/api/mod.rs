@@ -10,6 +10,7 @@ mod filters;
 mod health;
 mod ingest;
 mod items;
+mod list_params;
 mod lists;
 mod params;
 pub mod problem;
@@ -33,6 +34,7 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
+use moka::sync::Cache;
 use utoipa::OpenApi as _;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -42,9 +44,10 @@ use crate::clock::Clock;
 use crate::engine::Engine;
 use crate::error::{Context, Result};
 use crate::flush::View;
-use crate::query::Queries;
+use crate::query::{Queries, off_workers};
+use crate::rollup::Dimension;
 
-use answer::AnswerCache;
+use answer::{AnswerCache, AnswerName};
 use problem::{Problem, complete_problems};
 
 pub use health::HealthState;
@@ -53,6 +56,11 @@ pub use service::service;
 
 /// Takes the current view; fails while the server cannot answer yet.
 pub type TakeView = dyn Fn() -> Result<Arc<View>> + Send + Sync;
+
+/// Questions that run or wait at once; more are told to come back.
+const QUESTIONS_MAX: usize = 256;
+/// Users and conversations whose organizations are remembered.
+const ORGANIZATIONS_CACHED_MAX: u64 = 10_000;
 
 /// What the routes need. Cloning shares everything.
 #[derive(Clone)]
@@ -64,6 +72,7 @@ struct Shared {
     view: Box<TakeView>,
     clock: Arc<dyn Clock>,
     answers: AnswerCache,
+    organizations: Cache<AnswerName, Arc<[String]>>,
 }
 
 impl ApiState {
@@ -74,7 +83,9 @@ impl ApiState {
         view: Box<TakeView>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self(Arc::new(Shared { queries, engine, view, clock, answers: AnswerCache::new() }))
+        let answers = AnswerCache::new(QUESTIONS_MAX);
+        let organizations = Cache::new(ORGANIZATIONS_CACHED_MAX);
+        Self(Arc::new(Shared { queries, engine, view, clock, answers, organizations }))
     }
 
     fn queries(&self) -> &Arc<Queries> {
@@ -95,6 +106,26 @@ impl ApiState {
 
     fn answers(&self) -> &AnswerCache {
         &self.0.answers
+    }
+
+    /// The organizations that ever saw `id`, a value of `dimension`.
+    async fn organizations_of(
+        &self,
+        view: &Arc<View>,
+        dimension: Dimension,
+        id: &str,
+    ) -> Result<Arc<[String]>> {
+        let name = AnswerName::new(view, "organizations", &(dimension, id));
+        if let Some(known) = self.0.organizations.get(&name) {
+            return Ok(known);
+        }
+        let (queries, view) = (Arc::clone(self.queries()), Arc::clone(view));
+        let id = id.to_owned();
+        let found =
+            off_workers(async move { queries.organizations_of(&view, dimension, &id).await });
+        let found: Arc<[String]> = found.await?.into();
+        self.0.organizations.insert(name, Arc::clone(&found));
+        Ok(found)
     }
 }
 

@@ -18,7 +18,7 @@ pub struct Problem {
     /// Names the kind of problem: `urn:spendlake:problem:` and a word.
     #[serde(rename = "type")]
     #[schema(example = "urn:spendlake:problem:invalid")]
-    kind: String,
+    kind: &'static str,
     /// The kind in words, always the same for one type.
     #[schema(example = "The request is wrong")]
     title: &'static str,
@@ -26,37 +26,55 @@ pub struct Problem {
     #[schema(example = 400)]
     status: u16,
     /// What this occurrence is about and what to do.
-    detail: String,
+    #[schema(value_type = String)]
+    detail: Box<str>,
     /// The parameter that is wrong, where there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    parameter: Option<String>,
+    #[schema(value_type = Option<String>)]
+    parameter: Option<Box<str>>,
     /// The value that is wrong, where there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    value: Option<String>,
+    #[schema(value_type = Option<String>)]
+    value: Option<Box<str>>,
     /// The request's identifier; the log has more under it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    request_id: Option<String>,
+    #[schema(value_type = Option<String>)]
+    request_id: Option<Box<str>>,
     /// For the log only.
     #[serde(skip)]
-    log: Option<String>,
+    log: Option<Box<str>>,
 }
 
 /// Status, type and title of each kind of error: the only place that knows.
 fn answer_of(kind: ErrorKind) -> (StatusCode, &'static str, &'static str) {
     match kind {
-        ErrorKind::Invalid => (StatusCode::BAD_REQUEST, "invalid", "The request is wrong"),
-        ErrorKind::NotFound => (StatusCode::NOT_FOUND, "not-found", "There is no such thing"),
-        ErrorKind::Forbidden => (StatusCode::FORBIDDEN, "forbidden", "This is not allowed"),
-        ErrorKind::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy", "Too much is under way"),
-        ErrorKind::LimitExceeded => {
-            (StatusCode::UNPROCESSABLE_ENTITY, "limit-exceeded", "A limit was reached")
+        ErrorKind::Invalid => {
+            (StatusCode::BAD_REQUEST, "urn:spendlake:problem:invalid", "The request is wrong")
         }
-        ErrorKind::Unavailable => {
-            (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "The service cannot do this now")
+        ErrorKind::NotFound => {
+            (StatusCode::NOT_FOUND, "urn:spendlake:problem:not-found", "There is no such thing")
         }
-        ErrorKind::Internal => {
-            (StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something is broken here")
+        ErrorKind::Forbidden => {
+            (StatusCode::FORBIDDEN, "urn:spendlake:problem:forbidden", "This is not allowed")
         }
+        ErrorKind::Busy => {
+            (StatusCode::SERVICE_UNAVAILABLE, "urn:spendlake:problem:busy", "Too much is under way")
+        }
+        ErrorKind::LimitExceeded => (
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "urn:spendlake:problem:limit-exceeded",
+            "A limit was reached",
+        ),
+        ErrorKind::Unavailable => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "urn:spendlake:problem:unavailable",
+            "The service cannot do this now",
+        ),
+        ErrorKind::Internal => (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "urn:spendlake:problem:internal",
+            "Something is broken here",
+        ),
     }
 }
 
@@ -66,23 +84,23 @@ const RETRY_UNAVAILABLE: &str = "5";
 impl Problem {
     /// A problem of `kind` that is put right as `detail` says.
     pub fn new(kind: ErrorKind, detail: impl Into<String>) -> Self {
-        let (status, word, title) = answer_of(kind);
-        Self::with_status(status, word, title, detail.into())
+        let (status, kind, title) = answer_of(kind);
+        Self::with_status(status, kind, title, detail.into())
     }
 
     /// A query parameter is wrong: `detail` holds the rule and the way out.
     pub fn parameter(name: &str, value: &str, detail: impl Into<String>) -> Self {
         let mut problem = Self::new(ErrorKind::Invalid, detail);
-        problem.parameter = Some(name.to_owned());
-        problem.value = Some(value.to_owned());
+        problem.parameter = Some(name.into());
+        problem.value = Some(value.into());
         problem
     }
 
     /// The body is too large in a way that `detail` explains.
     pub fn body_too_large(detail: impl Into<String>) -> Self {
         let title = "The body is too large";
-        let status = StatusCode::PAYLOAD_TOO_LARGE;
-        Self::with_status(status, "body-too-large", title, detail.into())
+        let kind = "urn:spendlake:problem:body-too-large";
+        Self::with_status(StatusCode::PAYLOAD_TOO_LARGE, kind, title, detail.into())
     }
 
     /// No route has this path.
@@ -96,13 +114,23 @@ impl Problem {
         let detail =
             format!("{path} does not take {method}; /api/openapi.json lists what it takes");
         let title = "The route does not take this method";
-        Self::with_status(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", title, detail)
+        Self::with_status(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "urn:spendlake:problem:method-not-allowed",
+            title,
+            detail,
+        )
     }
 
     /// The body is in a format that the route does not read.
     pub(crate) fn media_type(detail: String) -> Self {
         let title = "The body's media type is not read here";
-        Self::with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media-type", title, detail)
+        Self::with_status(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "urn:spendlake:problem:media-type",
+            title,
+            detail,
+        )
     }
 
     /// The HTTP status.
@@ -112,15 +140,15 @@ impl Problem {
 
     fn with_status(
         status: StatusCode,
-        word: &'static str,
+        kind: &'static str,
         title: &'static str,
         detail: String,
     ) -> Self {
         Self {
-            kind: format!("urn:spendlake:problem:{word}"),
+            kind,
             title,
             status: status.as_u16(),
-            detail,
+            detail: detail.into(),
             parameter: None,
             value: None,
             request_id: None,
@@ -139,7 +167,7 @@ impl From<Error> for Problem {
         let detail = "the request could not be answered because of a defect or damaged data; \
                       the log says more";
         let mut problem = Self::new(ErrorKind::Internal, detail);
-        problem.log = Some(error.full_message());
+        problem.log = Some(error.full_message().into());
         problem
     }
 }
@@ -156,9 +184,9 @@ impl From<Arc<Error>> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let retry = match self.kind.rsplit(':').next() {
-            Some("busy") => Some(RETRY_BUSY),
-            Some("unavailable") => Some(RETRY_UNAVAILABLE),
+        let retry = match self.kind {
+            "urn:spendlake:problem:busy" => Some(RETRY_BUSY),
+            "urn:spendlake:problem:unavailable" => Some(RETRY_UNAVAILABLE),
             _ => None,
         };
         let mut response = (self.status(), Json(&self)).into_response();
@@ -177,7 +205,7 @@ impl IntoResponse for Problem {
 /// and the causes of internal errors into the log.
 pub async fn complete_problems(request: Request, next: Next) -> Response {
     let id = request.headers().get("x-request-id").and_then(|id| id.to_str().ok());
-    let id = id.map(str::to_owned);
+    let id: Option<Box<str>> = id.map(Into::into);
     let mut response = next.run(request).await;
     let known = response.extensions_mut().remove::<Problem>();
     let Some(mut problem) = known.or_else(|| problem_of_plain(&response)) else {
@@ -206,5 +234,36 @@ fn problem_of_plain(response: &Response) -> Option<Problem> {
     }
     let words = status.canonical_reason().unwrap_or("The request failed");
     let detail = format!("{words}; /api/openapi.json says what each route takes");
-    Some(Problem::with_status(status, "http", words, detail))
+    Some(Problem::with_status(status, "urn:spendlake:problem:http", words, detail))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_has_its_status_and_says_when_to_come_back() {
+        for (kind, status, retry) in [
+            (ErrorKind::Invalid, 400, None),
+            (ErrorKind::NotFound, 404, None),
+            (ErrorKind::Forbidden, 403, None),
+            (ErrorKind::Busy, 503, Some("1")),
+            (ErrorKind::LimitExceeded, 422, None),
+            (ErrorKind::Unavailable, 503, Some("5")),
+            (ErrorKind::Internal, 500, None),
+        ] {
+            let response = Problem::from(Error::new(kind, "words")).into_response();
+            assert_eq!(response.status(), status, "{kind:?}");
+            let header = response.headers().get(header::RETRY_AFTER);
+            assert_eq!(header.map(|value| value.as_bytes()), retry.map(str::as_bytes), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_broken_inside_stays_inside() {
+        let problem = Problem::from(Error::internal("secret").caused_by("deeper"));
+        assert_eq!(problem.log.as_deref(), Some("secret: deeper"));
+        let shown = serde_json::to_string(&problem).expect("JSON");
+        assert!(!shown.contains("secret") && !shown.contains("deeper"), "{shown}");
+    }
 }

@@ -10,7 +10,7 @@ use super::params::Params;
 use super::problem::Problem;
 use crate::error::{Error, Result};
 use crate::flush::View;
-use crate::query::{Queries, off_workers};
+use crate::query::Queries;
 use crate::rollup::{Dimension, UsageFilter};
 
 /// What the path names.
@@ -120,16 +120,12 @@ async fn user_organizations(
     view: &Arc<View>,
     id: String,
 ) -> Result<Vec<String>, Problem> {
-    let (queries, view) = (Arc::clone(state.queries()), Arc::clone(view));
-    let found = off_workers(async move {
-        let found = queries.organizations_of(&view, Dimension::User, &id).await?;
-        if found.is_empty() {
-            let message = format!("no event ever named the user {id:?}; check the id");
-            return Err(Error::not_found(message));
-        }
-        Ok(found)
-    });
-    Ok(found.await?)
+    let found = state.organizations_of(view, Dimension::User, &id).await?;
+    if found.is_empty() {
+        let message = format!("no event ever named the user {id:?}; check the id");
+        return Err(Error::not_found(message).into());
+    }
+    Ok(found.to_vec())
 }
 
 /// The time zone that all the organizations share, else UTC.

@@ -177,17 +177,6 @@ mod tests {
     }
 
     #[test]
-    fn the_more_severe_of_two_checks_is_kept() {
-        let ok = |name| check(name, CheckStatus::Ok, "a".to_owned());
-        let failed = check("disk", CheckStatus::Failed, "b".to_owned());
-        let merged = worst_of(vec![ok("disk"), ok("log")], vec![failed, ok("log"), ok("lock")]);
-        let shown: Vec<_> = merged.iter().map(|check| (check.name, check.status)).collect();
-        let expected =
-            [("disk", CheckStatus::Failed), ("log", CheckStatus::Ok), ("lock", CheckStatus::Ok)];
-        assert_eq!(shown, expected);
-    }
-
-    #[test]
     fn a_nearly_full_disk_is_a_fault_and_a_clock_of_1970_too() {
         assert_eq!(disk_state(10 << 20), CheckStatus::Failed);
         assert_eq!(disk_state(1 << 30), CheckStatus::Warning);

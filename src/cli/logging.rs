@@ -10,7 +10,7 @@ use crate::error::{Context, ErrorKind, Result};
 #[derive(Debug, Args)]
 pub(super) struct LogArgs {
     /// What to log: error, warn, info, debug, or per module such as warn,spendlake::flush=debug
-    /// [default: info for serve, else warn]
+    /// [default: warn,spendlake=info for serve, else warn]
     #[arg(
         long,
         value_name = "FILTER",

@@ -141,9 +141,10 @@ pub fn main() -> ExitCode {
 }
 
 impl Verb {
-    /// A server tells what it does; the others only what is wrong.
+    /// A server tells what it does, but not what its libraries do; the other
+    /// verbs tell only what is wrong.
     fn log_default(&self) -> &'static str {
-        if matches!(self, Self::Serve(_)) { "info" } else { "warn" }
+        if matches!(self, Self::Serve(_)) { "warn,spendlake=info" } else { "warn" }
     }
 
     async fn run(self, session: Session) -> Result<Outcome> {

@@ -1,7 +1,7 @@
-//! The memory of SQL: operators that can spill share most of it evenly; the
-//! rest is kept for those that cannot, such as the merge that ends every
-//! spilled sort. Without that rest, sorts fill the pool and then fail in the
-//! merge instead of spilling.
+//! The memory of SQL: operators that can spill share one half of it evenly;
+//! the other half is kept for those that cannot, such as joins, and the merge
+//! that a sort needs before it can spill. With DataFusion's own fair pool,
+//! sorts fill everything and then fail in that merge instead of spilling.
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,8 +11,8 @@ use datafusion::execution::memory_pool::{
     MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation,
 };
 
-/// One part in this many is kept for operators that cannot spill.
-const KEPT_PART: usize = 4;
+/// One part in this many of what is left is kept for operators that cannot spill.
+const KEPT_PART: usize = 2;
 
 /// A pool of a fixed number of bytes for every statement together.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ impl Used {
         if !consumer.can_spill() {
             return unfixed.saturating_sub(self.spillable_bytes);
         }
-        let shared = unfixed.min(bytes_max - bytes_max / KEPT_PART);
+        let shared = unfixed - unfixed / KEPT_PART;
         (shared / self.spillers.max(1)).saturating_sub(size)
     }
 }
@@ -121,11 +121,11 @@ mod tests {
         let pool: Arc<dyn MemoryPool> = Arc::new(QueryMemory::new(400));
         let spiller = |name| MemoryConsumer::new(name).with_can_spill(true).register(&pool);
         let (first, second) = (spiller("first"), spiller("second"));
-        assert!(first.try_grow(151).is_err());
-        first.try_grow(150).expect("half of three quarters");
-        second.try_grow(150).expect("the other half");
+        assert!(first.try_grow(101).is_err());
+        first.try_grow(100).expect("half of the half");
+        second.try_grow(100).expect("the other half");
         let merge = MemoryConsumer::new("merge").register(&pool);
-        merge.try_grow(100).expect("the part that is kept");
+        merge.try_grow(200).expect("the part that is kept");
         let error = merge.try_grow(1).expect_err("nothing is left");
         assert!(error.to_string().contains("merge"), "{error}");
         assert_eq!(pool.reserved(), 400);
@@ -139,7 +139,7 @@ mod tests {
         let join = MemoryConsumer::new("join").register(&pool);
         join.try_grow(300).expect("within the pool");
         let sort = MemoryConsumer::new("sort").with_can_spill(true).register(&pool);
-        assert!(sort.try_grow(101).is_err());
-        sort.try_grow(100).expect("the rest");
+        assert!(sort.try_grow(51).is_err());
+        sort.try_grow(50).expect("half of the rest");
     }
 }

@@ -46,6 +46,9 @@ const METADATA_CACHE_BYTES_MAX: usize = 256 << 20;
 /// How long a statement waits for a place before it is answered `Busy`.
 const ADMISSION_WAIT: Duration = Duration::from_secs(10);
 
+/// Memory that each sort sets aside for its last merge, bytes.
+const SORT_MERGE_BYTES_MAX: usize = 10 << 20;
+
 /// Longest SQL text, bytes.
 const SQL_BYTES_MAX: usize = 1 << 20;
 
@@ -74,7 +77,7 @@ impl Engine {
     pub fn new(config: &Config) -> Result<Self> {
         let runtime = runtime(config)?;
         let state = SessionStateBuilder::new_with_default_features()
-            .with_config(session_config()?)
+            .with_config(session_config(config.query_memory_bytes_max))
             .with_runtime_env(runtime)
             .build();
         Ok(Self {
@@ -151,11 +154,12 @@ impl Engine {
 }
 
 /// Settings that every session shares.
-fn session_config() -> Result<SessionConfig> {
+fn session_config(memory_bytes: usize) -> SessionConfig {
     let mut config = SessionConfig::new()
         .with_information_schema(true)
         .with_default_catalog_and_schema(CATALOG, SCHEMA)
-        .with_create_default_catalog_and_schema(false);
+        .with_create_default_catalog_and_schema(false)
+        .with_sort_spill_reservation_bytes(SORT_MERGE_BYTES_MAX.min(memory_bytes / 32));
     let options = config.options_mut();
     // A literal such as 0.1 next to money stays exact.
     options.sql_parser.parse_float_as_decimal = true;
@@ -163,7 +167,7 @@ fn session_config() -> Result<SessionConfig> {
     // without a conversion.
     options.execution.parquet.schema_force_view_types = false;
     options.sql_parser.map_string_types_to_utf8view = false;
-    Ok(config)
+    config
 }
 
 fn runtime(config: &Config) -> Result<Arc<RuntimeEnv>> {

@@ -52,7 +52,7 @@ impl Queries {
             }
         }
         let parameters = HashMap::from([("user_id".to_owned(), user_id.into())]);
-        let rows = self.compare.run(HashMap::from([("usage", usage)]), parameters).await?;
+        let rows = self.compare.run(HashMap::from([("usage", usage)]), &[], parameters).await?;
         let row = Row::first(&rows)?;
         let active_users = row.count("active_users")?;
         let average = |name| {

@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 
-use arrow::array::RecordBatch;
+use arrow::array::{Array, RecordBatch};
 use chrono::{DateTime, NaiveDate, Utc};
 use datafusion::common::ScalarValue;
 
 use super::labels::dimension_texts;
 use super::measures::{Measures, Row};
 use super::ratio::ratio;
+use super::sql::Parameters;
 use crate::error::{Error, Result};
 use crate::rollup::{DateBucket, Dimension, UsageFilter};
 
@@ -100,16 +101,22 @@ pub struct Page<T> {
     pub next: Option<Position>,
 }
 
-/// The parameters of `queries/breakdown.sql`. One row more than the limit is
+/// The parameters that shape `queries/breakdown.sql`.
+pub(crate) fn breakdown_shape(request: &ListRequest) -> [(&'static str, ScalarValue); 3] {
+    [
+        ("sort", request.sort.into()),
+        ("descending", request.descending.into()),
+        ("after", request.after.is_some().into()),
+    ]
+}
+
+/// The other parameters of `queries/breakdown.sql`. One row more than the limit is
 /// asked for, which tells whether there is a next page.
-pub(crate) fn breakdown_parameters(request: &ListRequest) -> HashMap<String, ScalarValue> {
+pub(crate) fn breakdown_parameters(request: &ListRequest) -> Parameters {
     let after = request.after.as_ref();
     let number = after.map_or(0, |position| position.number_picos);
     let rows = i64::try_from(request.limit).unwrap_or(i64::MAX).saturating_add(1);
     HashMap::from([
-        ("sort".to_owned(), request.sort.into()),
-        ("descending".to_owned(), request.descending.into()),
-        ("after".to_owned(), after.is_some().into()),
         ("after_unknown".to_owned(), after.is_some_and(|position| position.unknown).into()),
         ("after_number".to_owned(), ScalarValue::Decimal128(Some(number), 38, 12)),
         ("after_text".to_owned(), after.map_or("", |position| position.text.as_str()).into()),
@@ -138,7 +145,7 @@ pub(crate) fn read_page(
     let mut items = Vec::with_capacity(shown);
     for row in Row::all(&rows) {
         let ids = columns.iter().map(|(dimension, texts)| {
-            let id = texts.iter().nth(row.index).flatten().map(str::to_owned);
+            let id = texts.is_valid(row.index).then(|| texts.value(row.index).to_owned());
             (*dimension, id)
         });
         items.push(read_item(row, ids.collect(), &total)?);

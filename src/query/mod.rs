@@ -140,7 +140,7 @@ impl Queries {
             .internal("the steps of a trend")?;
         let usage = self.usage(view, filter, &[Dimension::Date], bucket).await?;
         let tables = HashMap::from([("usage", usage), ("buckets", buckets)]);
-        let rows = self.trends.run(tables, HashMap::new()).await?;
+        let rows = self.trends.run(tables, &[], HashMap::new()).await?;
         let steps = Row::all(&rows).map(|row| {
             let date = row.date("usage_date")?;
             let date = date.ok_or_else(|| Error::internal("a step of a trend has no date"))?;
@@ -155,8 +155,10 @@ impl Queries {
         let (filter, group_by) = (&request.filter, &request.group_by);
         let usage = self.usage(view, filter, group_by, request.date_bucket).await?;
         let usage = label(&usage, group_by, &self.directory)?;
+        let shape = list::breakdown_shape(request);
         let parameters = list::breakdown_parameters(request);
-        let rows = self.breakdown.run(HashMap::from([("usage", usage)]), parameters).await?;
+        let rows =
+            self.breakdown.run(HashMap::from([("usage", usage)]), &shape, parameters).await?;
         list::read_page(&rows, request, self.total(view, filter).await?)
     }
 

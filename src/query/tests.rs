@@ -3,7 +3,7 @@ use datafusion::catalog::MemTable;
 use datafusion::prelude::SessionContext;
 use serde_json::{Value, json};
 
-use super::list::{breakdown_parameters, read_page};
+use super::list::{breakdown_parameters, breakdown_shape, read_page};
 use super::usage::usage_by_sql;
 use super::*;
 use crate::model::{Money, usage_daily_schema};
@@ -63,7 +63,10 @@ fn whole(cost: &str) -> Measures {
 async fn page(question: &Question, usage: &RecordBatch, request: &ListRequest) -> Page<Item> {
     let usage = label(usage, &request.group_by, &Directory::empty()).expect("labels");
     let tables = HashMap::from([("usage", usage)]);
-    let rows = question.run(tables, breakdown_parameters(request)).await.expect("breakdown");
+    let rows = question
+        .run(tables, &breakdown_shape(request), breakdown_parameters(request))
+        .await
+        .expect("breakdown");
     read_page(&rows, request, whole("10")).expect("page")
 }
 
@@ -154,7 +157,7 @@ async fn a_trend_fills_steps_without_usage_with_zeros_but_keeps_unknown_costs() 
     let days = Date32Array::from_iter_values(days.into_iter().map(days_of_date));
     let buckets = RecordBatch::try_new(buckets_schema(), vec![Arc::new(days)]).expect("buckets");
     let tables = HashMap::from([("usage", usage), ("buckets", buckets)]);
-    let rows = trends.run(tables, HashMap::new()).await.expect("trends");
+    let rows = trends.run(tables, &[], HashMap::new()).await.expect("trends");
     let steps: Vec<Measures> =
         Row::all(&rows).map(|row| Measures::read(row).expect("measures")).collect();
     let costs: Vec<_> =
@@ -167,7 +170,7 @@ async fn a_trend_fills_steps_without_usage_with_zeros_but_keeps_unknown_costs() 
 async fn standing(user_id: &str) -> [Option<i64>; 3] {
     let (_, _, compare) = queries();
     let parameters = HashMap::from([("user_id".to_owned(), user_id.into())]);
-    let rows = compare.run(HashMap::from([("usage", five_users())]), parameters).await;
+    let rows = compare.run(HashMap::from([("usage", five_users())]), &[], parameters).await;
     let rows = rows.expect("comparison");
     let row = Row::first(&rows).expect("row");
     ["active_users", "dearer_users", "no_dearer_users"].map(|name| row.long(name).expect(name))
@@ -347,32 +350,4 @@ async fn sql_filters_are_alternatives_within_a_list_and_restrict_together() {
     request.filter.date_to = "2026-01-30".parse().expect("date");
     let rows = usage_by_sql(&session, &request).await.expect("usage");
     assert_eq!(Row::first(&rows).expect("row").count("total_events").expect("count"), 1);
-}
-
-#[tokio::test]
-async fn zz_measure() {
-    let (breakdown, trends, compare) = queries();
-    let usage = five_users();
-    let labelled = label(&usage, &[Dimension::User], &Directory::empty()).expect("labels");
-    for _ in 0..2 {
-        let start = std::time::Instant::now();
-        for _ in 0..200 {
-            let tables = HashMap::from([("usage", labelled.clone())]);
-            breakdown.run(tables, breakdown_parameters(&list("total_cost", true, 50))).await.expect("b");
-        }
-        println!("breakdown {:?}", start.elapsed() / 200);
-        let start = std::time::Instant::now();
-        for _ in 0..200 {
-            let parameters = HashMap::from([("user_id".to_owned(), "a".into())]);
-            compare.run(HashMap::from([("usage", usage.clone())]), parameters).await.expect("c");
-        }
-        println!("compare {:?}", start.elapsed() / 200);
-        let start = std::time::Instant::now();
-        for _ in 0..200 {
-            let days = Date32Array::from_iter_values(0..30);
-            let buckets = RecordBatch::try_new(buckets_schema(), vec![Arc::new(days)]).expect("buckets");
-            trends.run(HashMap::from([("usage", usage.clone()), ("buckets", buckets)]), HashMap::new()).await.expect("t");
-        }
-        println!("trends {:?}", start.elapsed() / 200);
-    }
 }

@@ -105,7 +105,8 @@ impl ImportArgs {
         let mut outcome = Outcome::Done;
         for path in &self.files {
             let report = self.import_one(path, target, session, mapping).await?;
-            if report.state.rejected + report.state.conflict > 0 {
+            // A file that was done before is nothing that this run failed at.
+            if !report.already_imported && report.state.rejected + report.state.conflict > 0 {
                 outcome = Outcome::Partly;
             }
             report.print(self.json)?;

@@ -1,0 +1,166 @@
+//! Events and daily aggregates to measure with, made on first use.
+
+use std::sync::{Arc, LazyLock};
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::compute::sum;
+use arrow::datatypes::{Date32Type, Int64Type};
+use chrono::{DateTime, Days, NaiveDate, Utc};
+use spendlake::cli::demo::{DemoOptions, demo_directory, demo_events};
+use spendlake::config::Config;
+use spendlake::ingest::{Intake, IntakeLimits};
+use spendlake::model::events_to_batch;
+use spendlake::pricing::PriceBook;
+use spendlake::rollup::{Cube, CubeSnapshot, UsageFilter, daily_rows};
+
+/// Events of [`DAY`].
+pub(crate) const DAY_EVENTS: usize = 100_000;
+
+/// Events behind [`QUARTER`], which become about 300,000 daily rows.
+const QUARTER_EVENTS: u64 = 2_000_000;
+
+/// About a day of a large sample, as flushes see it: a few local dates.
+pub(crate) static DAY: LazyLock<Events> = LazyLock::new(Events::of_a_day);
+
+/// The daily aggregates of 90 days.
+pub(crate) static QUARTER: LazyLock<Quarter> = LazyLock::new(Quarter::new);
+
+/// Some events in batches of some thousand.
+pub(crate) struct Events {
+    pub(crate) batches: Vec<RecordBatch>,
+}
+
+/// Daily aggregates in memory, and the same as rows to check answers with.
+pub(crate) struct Quarter {
+    pub(crate) cube: CubeSnapshot,
+    daily: Vec<RecordBatch>,
+    /// The organization with the most events.
+    organization: String,
+}
+
+/// When the benches take place.
+pub(crate) fn noon() -> DateTime<Utc> {
+    "2026-11-24T12:00:00Z".parse().expect("a time")
+}
+
+fn options(events: u64) -> DemoOptions {
+    DemoOptions { events, seed: 1, end_date: noon().date_naive() }
+}
+
+/// A body of so many lines.
+pub(crate) fn body(lines: usize) -> Vec<u8> {
+    let chunk = demo_events(&options(10_000_000)).next().expect("a chunk");
+    let mut body = Vec::new();
+    for line in chunk.body.split_inclusive(|byte| *byte == b'\n').take(lines) {
+        body.extend_from_slice(line);
+    }
+    body
+}
+
+/// Each chunk of the sample as a batch of events.
+fn batches(options: &DemoOptions) -> impl Iterator<Item = RecordBatch> {
+    let directory = demo_directory(options).expect("a directory");
+    let limits = IntakeLimits::from(&Config::default());
+    let intake = Intake::new(Arc::new(directory), Arc::clone(PriceBook::shipped()), limits);
+    demo_events(options).map(move |chunk| {
+        let prepared = intake.prepare(&chunk.body, noon()).expect("a body");
+        events_to_batch(&prepared.events).expect("a batch")
+    })
+}
+
+impl Events {
+    fn of_a_day() -> Self {
+        let mut missing = DAY_EVENTS;
+        let mut taken = Vec::new();
+        for batch in batches(&options(10_000_000)) {
+            let rows = batch.num_rows().min(missing);
+            taken.push(batch.slice(0, rows));
+            missing -= rows;
+            if missing == 0 {
+                break;
+            }
+        }
+        Self { batches: taken }
+    }
+}
+
+impl Quarter {
+    fn new() -> Self {
+        let cube = Cube::new();
+        // A chunk holds whole conversations, so its daily rows are nearly final.
+        let daily: Vec<RecordBatch> = batches(&options(QUARTER_EVENTS))
+            .map(|batch| daily_rows(&[batch]).expect("daily rows"))
+            .collect();
+        let segments: Vec<_> =
+            daily.iter().map(|rows| cube.segment(rows).expect("a segment")).collect();
+        let merged = cube.merge(&segments);
+        let cube = cube.snapshot(vec![merged]);
+        let organization = largest_organization(&daily);
+        Self { cube, daily, organization }
+    }
+
+    /// The last 30 days, of the largest organization or of all, and how many
+    /// events they hold.
+    pub(crate) fn last_month(&self, is_organization: bool) -> (UsageFilter, i64) {
+        let date_to = noon().date_naive();
+        let date_from = date_to.checked_sub_days(Days::new(29)).expect("a date");
+        let organization_ids =
+            if is_organization { vec![self.organization.clone()] } else { Vec::new() };
+        let filter = UsageFilter {
+            date_from,
+            date_to,
+            organization_ids,
+            team_ids: Vec::new(),
+            departments: Vec::new(),
+            user_ids: Vec::new(),
+            api_key_ids: Vec::new(),
+            providers: Vec::new(),
+            models: Vec::new(),
+            statuses: Vec::new(),
+            conversation_ids: Vec::new(),
+        };
+        let counted = rows(&self.daily)
+            .filter(|row| (date_from..=date_to).contains(&row.date))
+            .filter(|row| !is_organization || row.organization == self.organization);
+        let events = counted.map(|row| row.events).sum();
+        (filter, events)
+    }
+}
+
+/// What checking needs of a daily row.
+struct DailyRow<'a> {
+    date: NaiveDate,
+    organization: &'a str,
+    events: i64,
+}
+
+fn rows(daily: &[RecordBatch]) -> impl Iterator<Item = DailyRow<'_>> {
+    daily.iter().flat_map(|batch| {
+        let dates = column(batch, "usage_date").as_primitive::<Date32Type>();
+        let organizations = column(batch, "organization_id").as_string::<i32>();
+        let events = column(batch, "events").as_primitive::<Int64Type>();
+        (0..batch.num_rows()).map(move |row| DailyRow {
+            date: dates.value_as_date(row).expect("a date"),
+            organization: organizations.value(row),
+            events: events.value(row),
+        })
+    })
+}
+
+fn largest_organization(daily: &[RecordBatch]) -> String {
+    let mut events = std::collections::BTreeMap::<&str, i64>::new();
+    for row in rows(daily) {
+        *events.entry(row.organization).or_default() += row.events;
+    }
+    let largest = events.into_iter().max_by_key(|(_, events)| *events);
+    largest.map(|(organization, _)| organization.to_owned()).expect("an organization")
+}
+
+/// The sum of a column of counts.
+pub(crate) fn long_sum(batch: &RecordBatch, name: &str) -> i64 {
+    sum(column(batch, name).as_primitive::<Int64Type>()).unwrap_or(0)
+}
+
+fn column<'a>(batch: &'a RecordBatch, name: &str) -> &'a dyn Array {
+    batch.column_by_name(name).unwrap_or_else(|| panic!("no column {name}"))
+}
