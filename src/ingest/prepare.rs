@@ -243,13 +243,13 @@ fn not_json(text: &[u8], error: &serde_json::Error) -> Rejection {
 /// Literals of a refused line are kept up to this many bytes each.
 const PAYLOAD_VALUE_BYTES_MAX: usize = 1024;
 
-/// The scalar known fields of a refused line, as JSON. Values of a wrong type
-/// (objects, arrays) and tags are left out: text of any kind could hide there.
+/// The scalar known fields of a refused line, as JSON. Nested values, tags and
+/// the topic are left out: text of any kind could hide there.
 fn kept_payload(wire: &WireEvent<'_>) -> String {
     let mut payload = String::from("{");
     for field in Field::ALL {
         let Some(literal) = wire.get(field) else { continue };
-        let scalar = !literal.starts_with(['{', '[']);
+        let scalar = !literal.starts_with(['{', '[']) && field != Field::Topic;
         if scalar && literal.len() <= PAYLOAD_VALUE_BYTES_MAX {
             if payload.len() > 1 {
                 payload.push(',');

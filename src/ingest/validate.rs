@@ -99,7 +99,18 @@ fn check_names(wire: &WireEvent<'_>) -> Checked<()> {
 }
 
 fn invalid(field: Field, value: &str, rule: impl Into<String>) -> Rejection {
-    Rejection::of_field(RejectReason::InvalidValue, field.name(), Some(value), rule)
+    Rejection::of_field(RejectReason::InvalidValue, field.name(), shown(field, value), rule)
+}
+
+/// What a message shows of a wrong value: no free text and nothing nested,
+/// since prompt text could hide there and messages are stored.
+fn shown(field: Field, value: &str) -> Option<&str> {
+    match value.as_bytes().first() {
+        _ if matches!(field, Field::Topic | Field::Tags) => None,
+        Some(b'{') => Some("a JSON object"),
+        Some(b'[') => Some("a JSON array"),
+        _ => Some(value),
+    }
 }
 
 fn out_of_range(field: Field, value: &str, rule: impl Into<String>) -> Rejection {
