@@ -23,6 +23,7 @@ async fn agree(first: u64, aggregates: Aggregates) {
     let seed = variable("SPENDLAKE_TEST_SEED").unwrap_or(20_261_124);
     let only = variable("SPENDLAKE_TEST_SEQUENCE");
     println!("SPENDLAKE_TEST_SEED={seed}");
+    let (mut questions, mut about_events) = (0, 0);
     for number in first..first + SEQUENCES {
         if only.is_some_and(|only| only != number) {
             continue;
@@ -30,14 +31,18 @@ async fn agree(first: u64, aggregates: Aggregates) {
         let progress = Progress::default();
         let one = run(seed.wrapping_add(number), aggregates, Arc::clone(&progress));
         // The cause was printed already; this names the way back to it.
-        if AssertUnwindSafe(one).catch_unwind().await.is_err() {
+        let Ok(asked) = AssertUnwindSafe(one).catch_unwind().await else {
             let place = progress.lock().expect("progress").clone();
             panic!(
                 "SPENDLAKE_TEST_SEED={seed} SPENDLAKE_TEST_SEQUENCE={number}, {aggregates:?}: \
                  the engine differs from the model in {place}"
             );
-        }
+        };
+        questions += asked.questions;
+        about_events += asked.about_events;
     }
+    println!("{about_events} of {questions} questions were about any event");
+    assert!(about_events * 2 > questions || only.is_some(), "{about_events} of {questions}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

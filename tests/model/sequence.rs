@@ -27,8 +27,40 @@ pub(super) enum Aggregates {
     InFiles,
 }
 
-/// Questions after each step but the last.
-const QUESTIONS_A_STEP: usize = 3;
+impl Aggregates {
+    /// Questions after each step but the last.
+    fn questions_a_step(self) -> usize {
+        match self {
+            Self::InMemory => 3,
+            Self::InFiles => 1,
+        }
+    }
+
+    /// Every kind of question at the end, or every other one.
+    fn kinds_at_the_end(self, random: &mut StdRng) -> Vec<usize> {
+        match self {
+            Self::InMemory => (0..KINDS).collect(),
+            Self::InFiles => (random.random_range(0..2)..KINDS).step_by(2).collect(),
+        }
+    }
+
+    /// A list is cut into at most this many pages. From files, every page
+    /// costs tens of milliseconds.
+    fn pages_max(self) -> usize {
+        match self {
+            Self::InMemory => 7,
+            Self::InFiles => 2,
+        }
+    }
+}
+
+/// What a sequence asked.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Asked {
+    pub(super) questions: usize,
+    /// Those of them whose answer held any event.
+    pub(super) about_events: usize,
+}
 
 /// The zones that organizations are in; some moved over the date line or
 /// changed their offset in the years that events come from.
@@ -57,6 +89,8 @@ pub(super) type Progress = Arc<Mutex<String>>;
 
 struct Sequence {
     random: StdRng,
+    aggregates: Aggregates,
+    asked: Asked,
     app: TestApp,
     progress: Progress,
     zones: BTreeMap<String, Tz>,
@@ -68,23 +102,24 @@ struct Sequence {
 }
 
 /// Runs the sequence of this seed to its end; panics where the engine differs.
-pub(super) async fn run(seed: u64, aggregates: Aggregates, progress: Progress) {
+pub(super) async fn run(seed: u64, aggregates: Aggregates, progress: Progress) -> Asked {
     let mut sequence = Sequence::new(seed, aggregates, progress).await;
     let steps = sequence.random.random_range(5..=9);
     for step in 1..=steps {
         let action = if step == 1 { 0 } else { sequence.random.random_range(0..100) };
         sequence.step(step, action).await;
-        for _ in 0..if step == steps { 0 } else { QUESTIONS_A_STEP } {
+        for _ in 0..if step == steps { 0 } else { aggregates.questions_a_step() } {
             let kind = sequence.random.random_range(0..KINDS);
             sequence.ask(kind).await;
         }
     }
     sequence.note(format!("at the end, after {steps} steps"));
-    for kind in 0..KINDS {
+    for kind in aggregates.kinds_at_the_end(&mut sequence.random) {
         sequence.ask(kind).await;
     }
     sequence.check_sql().await;
     sequence.app.assert_verifies().await;
+    sequence.asked
 }
 
 impl Sequence {
@@ -106,6 +141,8 @@ impl Sequence {
         });
         Self {
             random,
+            aggregates,
+            asked: Asked::default(),
             app: app.await,
             progress,
             zones,
@@ -212,6 +249,7 @@ impl Sequence {
         let (zones, now) = (&self.zones, self.app.clock.now());
         let world = World { naive: &self.naive, zones, now };
         let question = Question::draw(&mut self.random, world, kind);
+        self.asked.questions += 1;
         match &question.expected {
             Expected::Status(status) => {
                 let answer = self.app.get(&question.path).await;
@@ -219,11 +257,15 @@ impl Sequence {
             }
             Expected::Body(body) => {
                 let mut answer = self.app.json(&question.path).await;
+                let events =
+                    &answer.get("total").or(answer.get("user")).unwrap_or(&answer)["total_events"];
+                self.asked.about_events += usize::from(*events != 0);
                 self.check_as_of(&question.path, &mut answer);
                 assert_same(&question.path, body, &answer);
             }
             Expected::Pages { items, whole } => {
                 let (items, whole) = (items.clone(), whole.clone());
+                self.asked.about_events += usize::from(!items.is_empty());
                 self.walk(&question.path, &items, &whole).await;
             }
         }
@@ -231,8 +273,7 @@ impl Sequence {
 
     /// Reads every page of a list.
     async fn walk(&mut self, path: &str, items: &[Value], whole: &Value) {
-        // At most seven pages; most often a limit that cuts somewhere.
-        let least = items.len().div_ceil(7).max(1);
+        let least = items.len().div_ceil(self.aggregates.pages_max()).max(1);
         let limit = self.random.random_range(least..=(items.len() + 2).max(least));
         let first = format!("{path}&limit={limit}");
         let (mut found, mut next) = (Vec::new(), first.clone());
