@@ -1,6 +1,4 @@
-# Everything is built outside the clone, so that it stays clean and is shared
-# by several work trees.
-export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/spendlake/target
+target := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test format lint docs unit dependencies bench compare
@@ -10,7 +8,7 @@ help: ## show this list
 
 demo: cargo ## build, load a sample of 90 days and serve it
 	cargo build --release --locked
-	"$(CARGO_TARGET_DIR)/release/spendlake" demo
+	"$(target)/release/spendlake" demo
 
 test: format lint docs unit dependencies ## every check that CI makes
 

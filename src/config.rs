@@ -90,8 +90,8 @@ settings! {
 
     /// Memory for the daily aggregates, bytes; above it they are read from Parquet [default: 1073741824]
     rollup_cache_bytes_max: usize = 1 << 30, "SPENDLAKE_ROLLUP_CACHE_BYTES_MAX", "Queries";
-    /// Memory for SQL, bytes; beyond it sorts and joins spill to disk [default: 536870912]
-    query_memory_bytes_max: usize = 512 << 20, "SPENDLAKE_QUERY_MEMORY_BYTES_MAX", "Queries";
+    /// Memory for SQL, bytes; beyond it sorts and joins spill to disk [default: 1073741824]
+    query_memory_bytes_max: usize = 1 << 30, "SPENDLAKE_QUERY_MEMORY_BYTES_MAX", "Queries";
     /// Longest run of one SQL statement, seconds [default: 120]
     query_seconds_max: u32 = 120, "SPENDLAKE_QUERY_SECONDS_MAX", "Queries";
     /// SQL statements that run at once; more wait [default: 4]

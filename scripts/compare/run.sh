@@ -7,7 +7,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/spendlake/target}"
+target="${CARGO_TARGET_DIR:-target}"
 export PYTHONDONTWRITEBYTECODE=1
 
 cargo build --release --locked
@@ -23,7 +23,7 @@ if ! cmp -s "$pins" "$venv/pins.txt"; then
 fi
 
 exec "$venv/bin/python" scripts/compare/main.py \
-  --binary "$CARGO_TARGET_DIR/release/spendlake" \
+  --binary "$target/release/spendlake" \
   --events "${EVENTS:-10000000}" \
   --dir "${SPENDLAKE_BENCH_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/spendlake/compare}" \
   "$@"

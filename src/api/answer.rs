@@ -87,16 +87,19 @@ impl AnswerCache {
         ask: impl Future<Output = Result<T>> + Send + 'static,
     ) -> Result<Response, Problem> {
         if let Some(unchanged) = name.unchanged(headers) {
+            count("unchanged");
             return Ok(unchanged);
         }
         let etag = name.etag();
         if let Some(body) = self.bodies.get(&name) {
+            count("cache");
             return Ok(respond(StatusCode::OK, &etag, Some(body)));
         }
         let Ok(permit) = Arc::clone(&self.questions).try_acquire_owned() else {
             let detail = "too many questions are under way; ask again in a moment";
             return Err(Problem::new(ErrorKind::Busy, detail));
         };
+        count("question");
         let bodies = self.bodies.clone();
         let handle = tokio::runtime::Handle::current();
         // On a thread for blocking work, so waiting for another request's
@@ -109,6 +112,10 @@ impl AnswerCache {
         let body = asked.await.internal("a question broke off")?.map_err(Problem::from)?;
         Ok(respond(StatusCode::OK, &etag, Some(body)))
     }
+}
+
+fn count(source: &'static str) {
+    metrics::counter!("spendlake_answers_total", "from" => source).increment(1);
 }
 
 async fn json<T: Serialize>(ask: impl Future<Output = Result<T>>) -> Result<Bytes, Error> {

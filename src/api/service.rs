@@ -32,12 +32,13 @@ pub fn service(
     health: Arc<HealthState>,
     clock: Arc<dyn Clock>,
 ) -> Result<Router> {
+    // A 503 is an answer, not a failure to log; a problem logs itself.
     let request_ids = SetRequestIdLayer::x_request_id(TimedRequestId(clock));
     let router = serve(all_routes(door, health), state)?;
     Ok(router
         .layer(CatchPanicLayer::custom(panicked))
         .layer(axum::middleware::from_fn(measure))
-        .layer(TraceLayer::new_for_http().make_span_with(span))
+        .layer(TraceLayer::new_for_http().make_span_with(span).on_failure(()))
         .layer(PropagateRequestIdLayer::x_request_id())
         .layer(request_ids))
 }

@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +32,11 @@ pub(crate) struct Node {
 /// The layout that this version reads and writes.
 const FORMAT: u32 = 1;
 
+/// [`running_server`] takes the lock for a moment; a holder that stays longer
+/// than this many looks is a real one.
+const LOOK_TRIES: u32 = 10;
+const LOOK_WAIT: Duration = Duration::from_millis(20);
+
 /// The lock of a data directory, held until dropped.
 #[derive(Debug)]
 pub(crate) struct DirectoryLock {
@@ -49,16 +55,21 @@ impl DirectoryLock {
             .truncate(false)
             .open(data_dir.join("LOCK"))
             .context(ErrorKind::Unavailable, doing())?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(held(data_dir)),
-            Err(TryLockError::Error(error)) => {
-                return Err(Error::unavailable(doing()).caused_by(error));
+        for _ in 0..LOOK_TRIES {
+            match file.try_lock() {
+                Ok(()) => {
+                    let lock = Self { file };
+                    lock.announce(None)?;
+                    return Ok(lock);
+                }
+                // Perhaps only somebody who looks who holds it.
+                Err(TryLockError::WouldBlock) => std::thread::sleep(LOOK_WAIT),
+                Err(TryLockError::Error(error)) => {
+                    return Err(Error::unavailable(doing()).caused_by(error));
+                }
             }
         }
-        let lock = Self { file };
-        lock.announce(None)?;
-        Ok(lock)
+        Err(held(data_dir))
     }
 
     /// Writes down where this process serves HTTP.

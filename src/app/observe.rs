@@ -44,7 +44,10 @@ fn describe() {
     describe_counter!("spendlake_compacted_files_total", "Files replaced by compaction");
     describe_counter!("spendlake_rollup_rebuilt_days_total", "Days whose rollup was rebuilt");
     describe_counter!("spendlake_background_errors_total", "Failed background steps");
-    describe_counter!("spendlake_answers_cached_total", "Answers served from the cache");
+    describe_counter!(
+        "spendlake_answers_total",
+        "Dashboard answers: unchanged (304), from the cache, or by asking"
+    );
     describe_gauge!("spendlake_hot_rows", "Acknowledged rows not yet in the lake");
     describe_gauge!("spendlake_hot_bytes", "Memory of those rows, bytes");
     describe_gauge!("spendlake_wal_bytes", "Size of the write-ahead log, bytes");

@@ -7,6 +7,7 @@
 //! log, and brings the rollup up to the lake's version. Both publish through
 //! `state`, where every reader takes its [`View`].
 
+mod background;
 mod crash;
 mod flusher;
 mod group;

@@ -24,9 +24,29 @@ const NUMBERS_DICTIONARY_BYTES_MAX: usize = 64 << 10;
 /// Texts that nothing prunes pages or row groups by.
 const WITHOUT_PAGE_STATISTICS: [&str; 4] = ["message", "payload", "value", "rule"];
 
+/// How hard a file is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effort {
+    /// A flush: senders wait while it falls behind.
+    Append,
+    /// A rewrite in the background, which is read for years.
+    Rewrite,
+}
+
+impl Effort {
+    fn zstd_level(self) -> i32 {
+        match self {
+            Self::Append => 3,
+            Self::Rewrite => 9,
+        }
+    }
+}
+
 /// The writer's settings for files of `spec`.
-pub(crate) fn writer_properties(spec: &TableSpec) -> WriterProperties {
-    let zstd = ZstdLevel::try_new(3).map(Compression::ZSTD).unwrap_or(Compression::SNAPPY);
+pub(crate) fn writer_properties(spec: &TableSpec, effort: Effort) -> WriterProperties {
+    let zstd = ZstdLevel::try_new(effort.zstd_level())
+        .map(Compression::ZSTD)
+        .unwrap_or(Compression::SNAPPY);
     let mut builder = WriterProperties::builder()
         .set_compression(zstd)
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))

@@ -12,7 +12,7 @@ use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchR
 use parquet::arrow::{ArrowWriter, ProjectionMask};
 
 use super::durable::DurableDisk;
-use super::encoding::writer_properties;
+use super::encoding::{Effort, writer_properties};
 use super::snapshot::LakeFile;
 use super::sort;
 use super::stats::FileStats;
@@ -62,14 +62,19 @@ impl TableFolder {
 
     /// Writes `batches` as sorted files, apart by date, named
     /// `<partition>/<name>-<n>.parquet`. Every file and directory is synced.
-    pub(crate) fn write(&self, batches: &[RecordBatch], name: &str) -> Result<Vec<WrittenFile>> {
+    pub(crate) fn write(
+        &self,
+        batches: &[RecordBatch],
+        name: &str,
+        effort: Effort,
+    ) -> Result<Vec<WrittenFile>> {
         let schema = (self.spec.schema)();
         let mut columns = vec![self.spec.partition_column];
         columns.extend(self.spec.sort_columns);
         let rows = sort::sort(&schema, batches, &columns)?;
         let mut files = Vec::new();
         for (date, rows) in split_by_date(&rows, self.spec.partition_column)? {
-            files.extend(self.write_sorted(date, std::iter::once(Ok(rows)), name)?);
+            files.extend(self.write_sorted(date, std::iter::once(Ok(rows)), name, effort)?);
         }
         Ok(files)
     }
@@ -80,6 +85,7 @@ impl TableFolder {
         date: NaiveDate,
         batches: impl Iterator<Item = Result<RecordBatch>>,
         name: &str,
+        effort: Effort,
     ) -> Result<Vec<WrittenFile>> {
         self.disk.check()?;
         let folder = self.root.join(self.partition(date));
@@ -94,7 +100,9 @@ impl TableFolder {
                 let rows = batch.slice(start, WRITE_ROWS.min(batch.num_rows() - start));
                 let mut file = match open.take() {
                     Some(file) => file,
-                    None => OpenFile::create(self, date, format!("{name}-{}", files.len()))?,
+                    None => {
+                        OpenFile::create(self, date, format!("{name}-{}", files.len()), effort)?
+                    }
                 };
                 file.write(&rows)?;
                 if file.bytes() >= self.target_file_bytes {
@@ -174,13 +182,13 @@ struct OpenFile {
 }
 
 impl OpenFile {
-    fn create(table: &TableFolder, date: NaiveDate, name: String) -> Result<Self> {
+    fn create(table: &TableFolder, date: NaiveDate, name: String, effort: Effort) -> Result<Self> {
         let path = format!("{}/{name}.parquet", table.partition(date));
         let temporary = table.root.join(format!("{path}.new"));
         let doing = format!("cannot write {}", temporary.display());
         let file = File::create(&temporary).context(ErrorKind::Unavailable, &doing)?;
         let schema = table.file_schema();
-        let properties = writer_properties(table.spec);
+        let properties = writer_properties(table.spec, effort);
         let writer = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties));
         let stats = FileStats::new(&schema);
         Ok(Self { writer: writer.internal(doing)?, stats, schema, path, temporary, date })

@@ -13,6 +13,7 @@ use chrono::NaiveDate;
 use uuid::{NoContext, Timestamp, Uuid};
 
 use super::commit::Change;
+use super::encoding::Effort;
 use super::files::{TableFolder, WrittenFile};
 use super::snapshot::{LakeFile, TableSnapshot};
 use super::sort::{Merge, SortedBatches};
@@ -112,7 +113,7 @@ impl LakeTable {
             let before = rows.total(&batches)?;
             let merged = rows.merge(batches)?;
             check_total(folder, before, rows.total(&merged)?)?;
-            folder.write(&merged, name)
+            folder.write(&merged, name, Effort::Rewrite)
         })
         .await
     }
@@ -190,7 +191,7 @@ fn merge_files(
     });
     let schema = (folder.spec.schema)();
     let merge = Merge::new(&schema, folder.spec.sort_columns, inputs.collect::<Result<_>>()?)?;
-    folder.write_sorted(date, merge, name)
+    folder.write_sorted(date, merge, name, Effort::Rewrite)
 }
 
 fn check_total(folder: &TableFolder, before: i128, after: i128) -> Result<()> {

@@ -11,6 +11,7 @@ use tokio::sync::Mutex;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::commit::Change;
+use super::encoding::Effort;
 use super::files::{FileBatches, TableFolder, WrittenFile};
 use super::open::{self, LakeOptions, Storage};
 use super::snapshot::{self, LakeFile, TableSnapshot};
@@ -204,7 +205,7 @@ impl LakeTable {
             return Ok(Vec::new());
         }
         let folder = self.folder.clone();
-        in_background(move || folder.write(&batches, &name)).await
+        in_background(move || folder.write(&batches, &name, Effort::Append)).await
     }
 
     pub(super) fn publish_loaded(&self, writer: &Writer) -> Result<Arc<TableSnapshot>> {
