@@ -82,8 +82,8 @@ mod tests {
     fn single_rows_join_into_few_pieces() {
         let mut pieces: Vec<usize> = Vec::new();
         let mut copied = 0;
-        for _ in 0..100_000 {
-            pieces.push(1);
+        for single_row in std::iter::repeat_n(1, 100_000) {
+            pieces.push(single_row);
             let count = pieces_to_join(&pieces);
             if count > 1 {
                 let joined: usize = pieces.split_off(pieces.len() - count).iter().sum();

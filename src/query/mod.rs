@@ -31,13 +31,13 @@ use std::sync::Arc;
 use arrow::array::{Date32Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use chrono::{Days, NaiveDate};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::directory::Directory;
 use crate::engine::Engine;
 use crate::error::{Context, Error, Result};
 use crate::flush::View;
 use crate::rollup::{DateBucket, Dimension, UsageFilter, UsageRequest, usage_schema};
-use tokio::sync::{Semaphore, SemaphorePermit};
 
 pub use compare::Comparison;
 pub use conversation::{Conversation, ConversationEvent, ConversationRequest, EventPosition};
