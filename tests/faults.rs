@@ -8,7 +8,7 @@ use spendlake::clock::{Clock, ManualClock};
 use spendlake::config::Config;
 use spendlake::directory::Directory;
 use spendlake::error::ErrorKind;
-use spendlake::flush::{IngestReport, Store};
+use spendlake::flush::{IngestReport, Opening, Store};
 use spendlake::ingest::{Intake, IntakeLimits};
 use spendlake::pricing::PriceBook;
 use spendlake::wal::DiskStorage;
@@ -16,6 +16,10 @@ use spendlake::wal::fault::{Faults, FaultyStorage};
 
 use crate::support::app::{noon, quiet_config};
 use crate::support::events::{event, lines};
+
+fn opening(epoch: u64) -> Opening {
+    Opening { application: "node/test".to_owned(), epoch, directory_lock: Arc::new(()) }
+}
 
 /// A store over a disk that fails on demand.
 struct Rig {
@@ -34,9 +38,8 @@ impl Rig {
         let faults = Arc::new(Faults::default());
         let storage = FaultyStorage::new(Arc::new(disk), Arc::clone(&faults));
         let now = clock.now();
-        let store = Store::open_with(&config, "node/test".to_owned(), 1, Arc::new(storage), clock)
-            .await
-            .expect("a store");
+        let store =
+            Store::open_with(&config, opening(1), Arc::new(storage), clock).await.expect("a store");
         let intake = Intake::new(
             Arc::new(Directory::empty()),
             Arc::clone(PriceBook::shipped()),
@@ -101,7 +104,7 @@ async fn a_full_buffer_answers_busy_and_stores_nothing() {
     let folder = tempfile::tempdir().expect("folder");
     let config = Config { hot_rows_max: 1, ..quiet_config(folder.path()) };
     let clock = Arc::new(ManualClock::new(noon()));
-    let store = Store::open(&config, "node/test".to_owned(), 1, clock).await.expect("a store");
+    let store = Store::open(&config, opening(1), clock).await.expect("a store");
     let intake = Intake::new(
         Arc::new(Directory::empty()),
         Arc::clone(PriceBook::shipped()),
@@ -128,16 +131,14 @@ async fn a_copy_beyond_the_window_is_found_in_its_own_day() {
         Arc::clone(PriceBook::shipped()),
         IntakeLimits::from(&config),
     );
-    let store =
-        Store::open(&config, "node/test".to_owned(), 1, clock.clone()).await.expect("store");
+    let store = Store::open(&config, opening(1), clock.clone()).await.expect("store");
     let body = event("old").to_string();
     let first = intake.prepare(body.as_bytes(), clock.now()).expect("prepared");
     store.ingest(first, String::new(), clock.now()).await.expect("stored");
     store.close().await.expect("closed");
     drop(store);
     clock.advance(chrono::TimeDelta::days(100));
-    let store =
-        Store::open(&config, "node/test".to_owned(), 2, clock.clone()).await.expect("store");
+    let store = Store::open(&config, opening(2), clock.clone()).await.expect("store");
     let again = intake.prepare(body.as_bytes(), clock.now()).expect("prepared");
     let report = store.ingest(again, String::new(), clock.now()).await.expect("judged");
     assert_eq!((report.duplicate, report.accepted), (1, 0));

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Context, Error, ErrorKind, Result};
+use crate::flush::DirectoryLock;
 
 /// Who holds a data directory.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -39,11 +40,13 @@ const LOOK_WAIT: Duration = Duration::from_millis(20);
 
 /// The lock of a data directory, held until dropped.
 #[derive(Debug)]
-pub(crate) struct DirectoryLock {
+pub(crate) struct FileLock {
     file: File,
 }
 
-impl DirectoryLock {
+impl DirectoryLock for FileLock {}
+
+impl FileLock {
     /// Takes the lock, or says who holds it.
     pub(crate) fn take(data_dir: &Path) -> Result<Self> {
         let doing = || format!("cannot open the data directory {}", data_dir.display());
@@ -166,16 +169,16 @@ mod tests {
     #[test]
     fn a_second_opener_is_told_where_the_first_one_serves() {
         let folder = tempfile::tempdir().expect("folder");
-        let lock = DirectoryLock::take(folder.path()).expect("lock");
+        let lock = FileLock::take(folder.path()).expect("lock");
         let address = SocketAddr::from(([127, 0, 0, 1], 4321));
         lock.announce(Some(address)).expect("announced");
-        let error = DirectoryLock::take(folder.path()).expect_err("held");
+        let error = FileLock::take(folder.path()).expect_err("held");
         assert_eq!(error.kind(), ErrorKind::Busy);
         assert!(error.to_string().contains("http://127.0.0.1:4321"), "{error}");
         assert_eq!(running_server(folder.path()), Some(RunningServer { address }));
         drop(lock);
         assert_eq!(running_server(folder.path()), None);
-        DirectoryLock::take(folder.path()).expect("free again");
+        FileLock::take(folder.path()).expect("free again");
     }
 
     #[test]

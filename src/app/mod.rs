@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::directory::Directory;
 use crate::engine::{Engine, StaticTable};
 use crate::error::{Error, Result};
-use crate::flush::{Store, View};
+use crate::flush::{Opening, Store, View};
 use crate::ingest::{Intake, IntakeLimits};
 use crate::pricing::PriceBook;
 use crate::query::Queries;
@@ -33,7 +33,7 @@ pub use crate::flush::{CompactReport, IngestReport, LineStatus};
 pub struct App {
     config: Config,
     clock: Arc<dyn Clock>,
-    lock: lock::DirectoryLock,
+    lock: Arc<lock::FileLock>,
     node: lock::Node,
     engine: Arc<Engine>,
     queries: Arc<Queries>,
@@ -46,7 +46,7 @@ impl App {
     /// Takes the data directory's lock and builds every part but the store,
     /// which [`App::replay`] opens.
     pub fn start(config: &Config, clock: Arc<dyn Clock>) -> Result<Arc<Self>> {
-        let lock = lock::DirectoryLock::take(&config.data_dir)?;
+        let lock = Arc::new(lock::FileLock::take(&config.data_dir)?);
         let node = lock::open_node(&config.data_dir)?;
         let directory = Arc::new(Directory::load(&config.data_dir.join("directory.json"))?);
         let prices = Arc::clone(PriceBook::shipped());
@@ -72,9 +72,12 @@ impl App {
     /// Opens the store: replays what only the log holds. Nothing is answered
     /// before that.
     pub async fn replay(&self) -> Result<()> {
-        let application = format!("node/{}", self.node.node_id);
-        let clock = Arc::clone(&self.clock);
-        let store = Store::open(&self.config, application, self.node.epoch, clock).await?;
+        let opening = Opening {
+            application: format!("node/{}", self.node.node_id),
+            epoch: self.node.epoch,
+            directory_lock: Arc::<lock::FileLock>::clone(&self.lock),
+        };
+        let store = Store::open(&self.config, opening, Arc::clone(&self.clock)).await?;
         self.store.set(Arc::new(store)).map_err(|_| Error::internal("the store was opened twice"))
     }
 

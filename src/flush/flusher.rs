@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use super::crash::crash_point;
+use super::recover::DirectoryLock;
 use super::rollup_refresh::{Change, Refreshed, refresh};
 use super::state::State;
 use super::writer::{Log, approximate};
@@ -49,6 +50,7 @@ pub(super) struct Flusher {
     /// Names this data directory in the tables' application transactions.
     pub(super) application: String,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) _directory_lock: Arc<dyn DirectoryLock>,
     /// Held by whoever changes the tables, one at a time.
     pub(super) turn: tokio::sync::Mutex<Turn>,
     /// Since when the memory of keys is complete, microseconds since 1970; the

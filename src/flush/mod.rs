@@ -25,6 +25,7 @@ mod writer;
 
 pub use maintenance::CompactReport;
 pub use plan::FlushLimits;
+pub use recover::{DirectoryLock, Opening};
 pub use report::{IngestReport, LineResult, LineStatus};
 pub use store::{Store, StoreStats};
 pub use view::View;

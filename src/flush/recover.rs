@@ -26,12 +26,21 @@ use crate::wal::{Frame, Wal, WalOptions, WalStorage};
 
 /// Who opens, and how often this directory was opened.
 #[derive(Debug, Clone)]
-pub(super) struct Opening {
+pub struct Opening {
     /// Names this data directory in the tables' application transactions.
-    pub(super) application: String,
+    pub application: String,
     /// Grows with every opening; stamped on new log segments.
-    pub(super) epoch: u64,
+    pub epoch: u64,
+    /// Whatever keeps others out of the directory: held until the last thread
+    /// that can write there has ended.
+    pub directory_lock: Arc<dyn DirectoryLock>,
 }
+
+/// Keeps others out of a data directory while it lives.
+pub trait DirectoryLock: std::fmt::Debug + Send + Sync {}
+
+/// No lock: for a directory that nobody else knows.
+impl DirectoryLock for () {}
 
 /// What an opening yields.
 #[derive(Debug)]

@@ -61,30 +61,22 @@ pub struct StoreStats {
 
 impl Store {
     /// Opens `config.data_dir`, replays what only the log holds, and starts
-    /// the writer and the background work. `application` names the directory
-    /// in the tables; `epoch` grows with every opening.
-    pub async fn open(
-        config: &Config,
-        application: String,
-        epoch: u64,
-        clock: Arc<dyn Clock>,
-    ) -> Result<Self> {
+    /// the writer and the background work.
+    pub async fn open(config: &Config, opening: Opening, clock: Arc<dyn Clock>) -> Result<Self> {
         create_folders(&config.data_dir)?;
         let storage = DiskStorage::open(config.data_dir.join("wal"))
             .context(ErrorKind::Unavailable, "cannot open the write-ahead log's folder")?;
-        Self::open_with(config, application, epoch, Arc::new(storage), clock).await
+        Self::open_with(config, opening, Arc::new(storage), clock).await
     }
 
     /// Like [`Store::open`], over another log storage: for fault tests.
     pub async fn open_with(
         config: &Config,
-        application: String,
-        epoch: u64,
+        opening: Opening,
         storage: Arc<dyn WalStorage>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self> {
         create_folders(&config.data_dir)?;
-        let opening = Opening { application: application.clone(), epoch };
         let Recovered { lake, state, log } =
             recover(config, &opening, storage, Arc::clone(&clock)).await?;
         let covered_since = {
@@ -96,8 +88,9 @@ impl Store {
             state: Arc::clone(&state),
             log: Arc::clone(&log),
             dedup_dir: config.data_dir.join("dedup"),
-            application,
+            application: opening.application,
             clock,
+            _directory_lock: Arc::clone(&opening.directory_lock),
             turn: tokio::sync::Mutex::default(),
             keys_covered_since_micros: AtomicI64::new(covered_since),
         });
@@ -108,6 +101,7 @@ impl Store {
             state: Arc::clone(&state),
             flush_wanted: Arc::clone(&flush_wanted),
             flush_rows_max: limits.rows_max,
+            _directory_lock: opening.directory_lock,
         };
         let (sender, receiver) = mpsc::channel(config.ingest_queue_max.max(1));
         let writer = std::thread::Builder::new()

@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::crash::crash_point;
 use super::group::{JudgedGroup, PendingRequest, judge};
+use super::recover::DirectoryLock;
 use super::report::IngestReport;
 use super::state::State;
 use crate::dedup::Dedup;
@@ -42,6 +43,7 @@ pub(super) struct Writer {
     /// Tells the flusher that more is hot.
     pub(super) flush_wanted: Arc<tokio::sync::Notify>,
     pub(super) flush_rows_max: usize,
+    pub(super) _directory_lock: Arc<dyn DirectoryLock>,
 }
 
 impl Writer {

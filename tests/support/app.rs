@@ -11,6 +11,7 @@ use serde_json::Value;
 use spendlake::app::App;
 use spendlake::clock::ManualClock;
 use spendlake::config::Config;
+use spendlake::error::ErrorKind;
 use tower::ServiceExt;
 
 /// A data directory of its own, a clock that stands still, and the routes.
@@ -99,7 +100,16 @@ impl TestApp {
         let placeholder = tempfile::tempdir().expect("folder");
         let other = App::start(&quiet_config(placeholder.path()), clock.clone()).expect("app");
         drop(std::mem::replace(&mut self.app, other));
-        self.app = App::open(&config, clock).await.expect("the app opens again");
+        // Background work that was under way keeps the lock until it ends.
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+        self.app = loop {
+            match App::open(&config, clock.clone()).await {
+                Err(error) if error.kind() == ErrorKind::Busy => {
+                    assert!(std::time::Instant::now() < deadline, "{error}");
+                }
+                opened => break opened.expect("the app opens again"),
+            }
+        };
         self.router = self.app.service().expect("routes");
     }
 
