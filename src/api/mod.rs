@@ -168,7 +168,7 @@ pub fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(sql::sql))
 }
 
-/// The OpenAPI document of [`routes`].
+/// The OpenAPI document of [`routes()`].
 pub fn openapi() -> OpenApi {
     routes().into_openapi()
 }
