@@ -6,6 +6,7 @@ mod bad_input;
 mod crash;
 mod faults;
 mod model;
+mod old_copies;
 mod open_at_rest;
 mod repository;
 mod routes;

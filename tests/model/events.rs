@@ -156,6 +156,11 @@ impl Sent {
         }
     }
 
+    /// What makes it the same event.
+    pub(super) fn identity(&self) -> (String, String, String) {
+        (self.organization.clone(), self.source.clone(), self.event_id.clone())
+    }
+
     /// The same id with other content. `tokens_only`, since of an event that
     /// left the memory of keys the lake tells only some changes.
     pub(super) fn changed(&self, random: &mut StdRng, tokens_only: bool) -> Self {

@@ -196,7 +196,8 @@ impl Sequence {
         let json = answer.json();
         let results = json["results"].as_array().expect("results");
         for (number, (result, verdict)) in results.iter().zip(&verdicts).enumerate() {
-            assert_eq!(result["status"], *verdict, "{result}: {}", lines[number]);
+            let line = &lines[number];
+            assert_eq!(result["status"], *verdict, "{result} at {}: {line}", self.app.clock.now());
         }
         assert_eq!(results.len(), verdicts.len());
         let of = |verdict: &str| verdicts.iter().filter(|one| **one == verdict).count();
@@ -228,11 +229,15 @@ impl Sequence {
                 earlier.sent.changed(random, old)
             }
             // The id of another sender, or of the same in another organization.
-            (7, Some(earlier)) => Sent::draw(random, earlier.sent.event_id.clone(), now),
+            (7, Some(earlier)) => {
+                let other = Sent::draw(random, earlier.sent.event_id.clone(), now);
+                let same = self.known.contains_key(&other.identity());
+                if same { earlier.sent.clone() } else { other }
+            }
             _ => Sent::draw(random, fresh, now),
         };
         let line = sent.line(random);
-        let identity = (sent.organization.clone(), sent.source.clone(), sent.event_id.clone());
+        let identity = sent.identity();
         match self.known.get(&identity) {
             Some(place) if self.remembered[*place].sent == sent => (line, "duplicate"),
             Some(_) => (line, "conflict"),
