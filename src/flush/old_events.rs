@@ -21,12 +21,24 @@ use crate::model::UsageEvent;
 pub(super) type DayKeys = HashMap<u128, u64>;
 
 /// The stored keys of the days that one request asks about.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct OldEvents {
+    /// Since when the memory of keys was complete when the days were read.
+    covered_since: DateTime<Utc>,
     days: HashMap<NaiveDate, Arc<DayKeys>>,
 }
 
 impl OldEvents {
+    /// No day, for events that are all younger than `covered_since`.
+    pub(super) fn none(covered_since: DateTime<Utc>) -> Self {
+        Self { covered_since, days: HashMap::new() }
+    }
+
+    /// Whether the memory of keys forgot some since the days were read.
+    pub(super) fn is_stale(&self, covered_since: DateTime<Utc>) -> bool {
+        self.covered_since != covered_since
+    }
+
     /// Whether the lake holds a copy of `event`, and whether it says the same.
     pub(super) fn find(&self, key: u128, event: &UsageEvent) -> Option<bool> {
         let stored = self.days.get(&event.usage_date)?.get(&key)?;
@@ -39,10 +51,8 @@ impl OldEvents {
 const KEYS_CACHED_MAX: usize = 4_000_000;
 
 /// How much later than `covered_since` an event may be and still be looked up:
-/// one day because a copy may have been received up to a day before its
-/// event_time, one because the memory may forget another day between this look
-/// and the judgement.
-const MARGIN: TimeDelta = TimeDelta::days(2);
+/// a copy may have been received up to a day before its event_time.
+const MARGIN: TimeDelta = TimeDelta::days(1);
 
 /// Whether an event of `events` may have a copy that was received before
 /// `covered_since`.
@@ -117,7 +127,7 @@ impl OldEventReader {
             .filter(|event| is_old(event, covered_since))
             .map(|event| event.usage_date)
             .collect();
-        let mut old = OldEvents::default();
+        let mut old = OldEvents::none(covered_since);
         for date in dates {
             let keys = match self.cached(date, covered_since) {
                 Some(keys) => keys,

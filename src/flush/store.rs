@@ -96,8 +96,11 @@ impl Store {
         });
         let flush_wanted = Arc::new(Notify::new());
         let limits = FlushLimits::from(config);
+        let old_events: Arc<OldEventReader> = Arc::default();
         let writer = Writer {
             log: Arc::clone(&log),
+            lake: Arc::clone(&flusher.lake),
+            old_events: Arc::clone(&old_events),
             state: Arc::clone(&state),
             flush_wanted: Arc::clone(&flush_wanted),
             flush_rows_max: limits.rows_max,
@@ -114,7 +117,7 @@ impl Store {
             state,
             log,
             flusher,
-            old_events: Arc::default(),
+            old_events,
             limits,
             queue: Mutex::new(Some(sender)),
             writer: Mutex::new(Some(writer)),
@@ -188,7 +191,7 @@ impl Store {
     ) -> Result<(PreparedRequest, OldEvents)> {
         let covered_since = self.flusher.keys_covered_since();
         if !old_events::any(&prepared.events, covered_since) {
-            return Ok((prepared, OldEvents::default()));
+            return Ok((prepared, OldEvents::none(covered_since)));
         }
         let (reader, lake) = (Arc::clone(&self.old_events), Arc::clone(&self.flusher.lake));
         tokio::task::spawn_blocking(move || {

@@ -8,12 +8,14 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::crash::crash_point;
 use super::group::{JudgedGroup, PendingRequest, judge};
+use super::old_events::OldEventReader;
 use super::recover::DirectoryLock;
 use super::report::IngestReport;
 use super::state::State;
 use crate::dedup::Dedup;
 use crate::error::{Error, ErrorKind, Result};
 use crate::hot::HotBatch;
+use crate::lake::Lake;
 use crate::rollup::daily_rows;
 use crate::wal::Wal;
 
@@ -40,6 +42,8 @@ pub(super) struct Waiting {
 pub(super) struct Writer {
     pub(super) log: Arc<Mutex<Log>>,
     pub(super) state: Arc<State>,
+    pub(super) lake: Arc<Lake>,
+    pub(super) old_events: Arc<OldEventReader>,
     /// Tells the flusher that more is hot.
     pub(super) flush_wanted: Arc<tokio::sync::Notify>,
     pub(super) flush_rows_max: usize,
@@ -72,6 +76,12 @@ impl Writer {
         let started = Instant::now();
         let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         let log = &mut *log;
+        let covered_since = log.dedup.covered_since();
+        for request in group.iter_mut().filter(|request| request.old.is_stale(covered_since)) {
+            // Keys were forgotten while the request waited: about once a day.
+            let events = &request.prepared.events;
+            request.old = self.old_events.read(events, covered_since, &self.lake.events)?;
+        }
         let JudgedGroup { content, reports } = judge(group, |key| log.dedup.find(key))?;
         if content.is_empty() {
             return Ok(reports);
