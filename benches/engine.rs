@@ -15,7 +15,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use spendlake::clock::ManualClock;
 use spendlake::config::Config;
 use spendlake::directory::Directory;
-use spendlake::ingest::{Intake, IntakeLimits};
+use spendlake::ingest::{Intake, IntakeLimits, Payload};
 use spendlake::lake::{LakeOptions, LakeTable, Transaction};
 use spendlake::model::{TABLES, events_to_batch};
 use spendlake::pricing::PriceBook;
@@ -41,7 +41,8 @@ fn ingest(criterion: &mut Criterion) {
     let body = sample::body(LINES);
     group.bench_function("ndjson_1000/prepare", |bencher| {
         bencher.iter(|| {
-            let prepared = intake.prepare(black_box(&body), noon()).expect("a body");
+            let prepared =
+                intake.prepare(Payload::native(black_box(&body)), noon()).expect("a body");
             assert_eq!(prepared.events.len(), LINES);
             prepared
         });

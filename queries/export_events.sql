@@ -7,12 +7,13 @@
 SELECT
     event_id, source, event_time, recorded_at, usage_date, organization_id,
     team_id, department, user_id, api_key_id, conversation_id,
-    provider, model_name, status, topic,
+    request_id, provider, model_name, status, topic,
     input_tokens, cache_read_tokens, cache_write_tokens, cache_write_1h_tokens,
     output_tokens, reasoning_tokens,
     charged_cost AS total_cost, actual_api_cost,
     charged_cost - actual_api_cost AS profit_amount,
-    cost_source, price_version, duration_ms, tags, entry, quantity
+    cost_source, price_version, duration_ms, tags, entry, quantity,
+    correction_of_period, correction_id
 FROM usage_events
 WHERE usage_date = $usage_date
   AND ($organization_ids IS NULL OR array_has($organization_ids, organization_id))
@@ -24,4 +25,5 @@ WHERE usage_date = $usage_date
   AND ($models IS NULL OR array_has($models, model_name))
   AND ($statuses IS NULL OR array_has($statuses, status))
   AND ($conversation_ids IS NULL OR array_has($conversation_ids, conversation_id))
-ORDER BY organization_id, user_id NULLS FIRST, event_time, source, event_id, quantity DESC
+ORDER BY organization_id, user_id NULLS FIRST, event_time, source, event_id, recorded_at,
+    quantity, correction_id NULLS FIRST

@@ -9,7 +9,7 @@ use spendlake::config::Config;
 use spendlake::directory::Directory;
 use spendlake::error::ErrorKind;
 use spendlake::flush::{IngestReport, Opening, Store};
-use spendlake::ingest::{Intake, IntakeLimits};
+use spendlake::ingest::{Intake, IntakeLimits, Payload};
 use spendlake::pricing::PriceBook;
 use spendlake::wal::DiskStorage;
 use spendlake::wal::fault::{Faults, FaultyStorage};
@@ -50,7 +50,10 @@ impl Rig {
 
     async fn send(&self, ids: &[&str]) -> spendlake::error::Result<IngestReport> {
         let events: Vec<_> = ids.iter().map(|id| event(id)).collect();
-        let prepared = self.intake.prepare(lines(&events).as_bytes(), self.now).expect("prepared");
+        let prepared = self
+            .intake
+            .prepare(Payload::native(lines(&events).as_bytes()), self.now)
+            .expect("prepared");
         self.store.ingest(prepared, "request".to_owned(), self.now).await
     }
 
@@ -110,7 +113,9 @@ async fn a_full_buffer_answers_busy_and_stores_nothing() {
         Arc::clone(PriceBook::shipped()),
         IntakeLimits::from(&config),
     );
-    let prepare = |id| intake.prepare(event(id).to_string().as_bytes(), noon()).expect("prepared");
+    let prepare = |id| {
+        intake.prepare(Payload::native(event(id).to_string().as_bytes()), noon()).expect("prepared")
+    };
     store.ingest(prepare("a"), String::new(), noon()).await.expect("stored");
     let error = store.ingest(prepare("b"), String::new(), noon()).await.expect_err("refused");
     assert_eq!(error.kind(), ErrorKind::Busy);
@@ -133,17 +138,18 @@ async fn a_copy_beyond_the_window_is_found_in_its_own_day() {
     );
     let store = Store::open(&config, opening(1), clock.clone()).await.expect("store");
     let body = event("old").to_string();
-    let first = intake.prepare(body.as_bytes(), clock.now()).expect("prepared");
+    let first = intake.prepare(Payload::native(body.as_bytes()), clock.now()).expect("prepared");
     store.ingest(first, String::new(), clock.now()).await.expect("stored");
     store.close().await.expect("closed");
     drop(store);
     clock.advance(chrono::TimeDelta::days(100));
     let store = Store::open(&config, opening(2), clock.clone()).await.expect("store");
-    let again = intake.prepare(body.as_bytes(), clock.now()).expect("prepared");
+    let again = intake.prepare(Payload::native(body.as_bytes()), clock.now()).expect("prepared");
     let report = store.ingest(again, String::new(), clock.now()).await.expect("judged");
     assert_eq!((report.duplicate, report.accepted), (1, 0));
     let changed = body.replace("\"output_tokens\":100", "\"output_tokens\":99");
-    let changed = intake.prepare(changed.as_bytes(), clock.now()).expect("prepared");
+    let changed =
+        intake.prepare(Payload::native(changed.as_bytes()), clock.now()).expect("prepared");
     let report = store.ingest(changed, String::new(), clock.now()).await.expect("judged");
     assert_eq!((report.conflict, report.accepted), (1, 0));
 }

@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::flush::{IngestReport, LineResult, LineStatus, Store};
-use crate::ingest::{Encoding, Intake, Rejection, decompress};
+use crate::ingest::{Encoding, Intake, Payload, Rejection, decompress};
 
 /// Everything that a body passes on its way to being stored.
 #[derive(Debug)]
@@ -52,9 +52,10 @@ impl IngestDoor {
         let door = Arc::clone(self);
         let now = self.clock.now();
         // Parsing a large body takes milliseconds; the workers stay free.
-        let prepared = tokio::task::spawn_blocking(move || door.intake.prepare(&body, now))
-            .await
-            .internal("reading events")??;
+        let prepared =
+            tokio::task::spawn_blocking(move || door.intake.prepare(Payload::native(&body), now))
+                .await
+                .internal("reading events")??;
         store.ingest(prepared, request_id, now).await
     }
 

@@ -46,6 +46,7 @@ fields! {
     UserId = "user_id";
     ApiKeyId = "api_key_id";
     ConversationId = "conversation_id";
+    RequestId = "request_id";
     Provider = "provider" | "api_key_provider";
     ModelName = "model_name" | "model";
     Status = "status";

@@ -53,6 +53,7 @@ pub(super) fn event_key(event: &UsageEvent, wire: &WireEvent<'_>) -> EventKey {
         event.user_id.as_deref(),
         event.api_key_id.as_deref(),
         event.conversation_id.as_deref(),
+        event.request_id.as_deref(),
         Some(event.provider.as_str()),
         Some(event.model_name.as_str()),
         Some(event.status.as_str()),

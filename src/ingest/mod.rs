@@ -7,10 +7,12 @@ mod identity;
 mod lines;
 mod prepare;
 mod rejected;
+mod sources;
 mod validate;
 mod wire;
 
 pub use body::{Encoding, decompress};
 pub use identity::{EventKey, identity_bytes};
-pub use prepare::{Intake, IntakeLimits, PreparedLine, PreparedRequest};
+pub use prepare::{Intake, IntakeLimits, Payload, PreparedLine, PreparedRequest};
 pub use rejected::{RejectReason, Rejection, rejected_batch};
+pub use sources::SourceFormat;

@@ -8,8 +8,8 @@ use chrono::{DateTime, Utc};
 
 use super::field::Field;
 use super::identity::{EventKey, event_key};
-use super::lines::split_lines;
-use super::rejected::{RejectReason, Rejection};
+use super::rejected::Rejection;
+use super::sources::{Draft, SourceFormat};
 use super::validate::{ValidEvent, string_content, validate};
 use super::wire::WireEvent;
 use crate::config::Config;
@@ -85,6 +85,24 @@ pub struct PreparedRequest {
     pub rows: RecordBatch,
 }
 
+/// What a request brings.
+#[derive(Debug, Clone, Copy)]
+pub struct Payload<'a> {
+    /// How to read the body.
+    pub format: SourceFormat,
+    /// Plain (uncompressed) bytes.
+    pub body: &'a [u8],
+    /// The organization (a UUID) of events that name none.
+    pub organization_id: Option<&'a str>,
+}
+
+impl<'a> Payload<'a> {
+    /// A body with our own fields.
+    pub fn native(body: &'a [u8]) -> Self {
+        Self { format: SourceFormat::Native, body, organization_id: None }
+    }
+}
+
 /// Turns bodies into events. Cheap to share; holds no state of its own.
 #[derive(Debug)]
 pub struct Intake {
@@ -99,18 +117,18 @@ impl Intake {
         Self { directory, prices, limits }
     }
 
-    /// Judges every event of a plain (uncompressed) body. Fails as a whole only
-    /// when the body holds no event or more than the limit.
-    pub fn prepare(&self, body: &[u8], now: DateTime<Utc>) -> Result<PreparedRequest> {
-        let lines = split_lines(body);
-        if lines.is_empty() {
+    /// Judges every event of a payload. Fails as a whole only when the payload
+    /// cannot be taken apart, or holds no event or more than the limit.
+    pub fn prepare(&self, payload: Payload<'_>, now: DateTime<Utc>) -> Result<PreparedRequest> {
+        let drafts = payload.format.drafts(payload.body, &self.limits)?;
+        if drafts.is_empty() && payload.format == SourceFormat::Native {
             return Err(Error::invalid(
                 "the body holds no event; send a JSON object, an array of objects, or one object a line",
             ));
         }
         let limit = self.limits.request_events_max;
-        if lines.len() > limit {
-            let count = lines.len();
+        if drafts.len() > limit {
+            let count = drafts.len();
             return Err(Error::new(
                 ErrorKind::LimitExceeded,
                 format!(
@@ -119,33 +137,29 @@ impl Intake {
             ));
         }
         let (mut prepared, mut events) =
-            (Vec::with_capacity(lines.len()), Vec::with_capacity(lines.len()));
-        for line in lines {
-            prepared.push(self.prepare_line(line.number, line.text, now, &mut events));
+            (Vec::with_capacity(drafts.len()), Vec::with_capacity(drafts.len()));
+        for draft in drafts {
+            prepared.push(self.prepare_draft(draft, payload.organization_id, now, &mut events));
         }
         let rows = events_to_batch(&events)?;
         Ok(PreparedRequest { lines: prepared, events, rows })
     }
 
-    fn prepare_line(
+    fn prepare_draft(
         &self,
-        number: u64,
-        text: &[u8],
+        draft: Draft<'_>,
+        organization_default: Option<&str>,
         now: DateTime<Utc>,
         events: &mut Vec<UsageEvent>,
     ) -> PreparedLine {
-        if text.len() > self.limits.line_bytes_max {
-            let rule = format!(
-                "the event is {} bytes long; at most {} are accepted (line_bytes_max)",
-                text.len(),
-                self.limits.line_bytes_max
-            );
-            return refused(number, None, Rejection::of_line(RejectReason::TooLong, rule));
-        }
-        let wire = match WireEvent::parse(text) {
+        let number = draft.number;
+        let mut wire = match draft.event {
             Ok(wire) => wire,
-            Err(error) => return refused(number, None, not_json(text, &error)),
+            Err(rejection) => return refused(number, None, rejection),
         };
+        if let (None, Some(id)) = (wire.get(Field::OrganizationId), organization_default) {
+            wire.set_text(Field::OrganizationId, id);
+        }
         match validate(&wire, now, &self.limits) {
             Err(rejection) => refused(number, Some(&wire), rejection),
             Ok(valid) => {
@@ -198,6 +212,7 @@ impl Intake {
             user_id: valid.user_id,
             api_key_id: valid.api_key_id,
             conversation_id: valid.conversation_id,
+            request_id: valid.request_id,
             provider: valid.provider,
             model_name: valid.model_name,
             status: valid.status,
@@ -210,6 +225,8 @@ impl Intake {
             duration_ms: valid.duration_ms,
             tags: valid.tags,
             entry: Entry::Usage,
+            correction_of_period: None,
+            correction_id: None,
         }
     }
 }
@@ -228,21 +245,6 @@ fn refused(number: u64, wire: Option<&WireEvent<'_>>, rejection: Rejection) -> P
         rounded: false,
         payload: wire.map(kept_payload),
     }
-}
-
-fn not_json(text: &[u8], error: &serde_json::Error) -> Rejection {
-    let rule = if std::str::from_utf8(text).is_err() {
-        "the event is not valid UTF-8; JSON must be sent as UTF-8".to_owned()
-    } else {
-        // The library appends the position, which names a line of its own.
-        let problem = error.to_string();
-        let problem = problem.split(" at line ").next().unwrap_or_default();
-        format!(
-            "not a JSON object with the fields of one event: {problem} at character {}",
-            error.column()
-        )
-    };
-    Rejection::of_line(RejectReason::InvalidJson, rule)
 }
 
 /// Literals of a refused line are kept up to this many bytes each.

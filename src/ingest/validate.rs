@@ -37,6 +37,7 @@ pub(super) struct ValidEvent {
     pub(super) user_id: Option<String>,
     pub(super) api_key_id: Option<String>,
     pub(super) conversation_id: Option<String>,
+    pub(super) request_id: Option<String>,
     pub(super) provider: String,
     pub(super) model_name: String,
     pub(super) status: Status,
@@ -71,6 +72,7 @@ pub(super) fn validate(
         user_id: text(wire, Field::UserId)?,
         api_key_id: text(wire, Field::ApiKeyId)?,
         conversation_id: text(wire, Field::ConversationId)?,
+        request_id: text(wire, Field::RequestId)?,
         provider: required_text(wire, Field::Provider)?,
         model_name: required_text(wire, Field::ModelName)?,
         status: status(wire)?,
@@ -131,7 +133,7 @@ pub(super) fn string_content(literal: &str) -> Option<Cow<'_, str>> {
     }
 }
 
-fn string<'a>(wire: &WireEvent<'a>, field: Field) -> Checked<Option<Cow<'a, str>>> {
+fn string<'a>(wire: &'a WireEvent<'_>, field: Field) -> Checked<Option<Cow<'a, str>>> {
     let Some(literal) = wire.get(field) else { return Ok(None) };
     string_content(literal)
         .map(Some)

@@ -1,6 +1,7 @@
 //! One event's JSON object, taken apart without interpreting its values: each
 //! field keeps the literal text, so that money is read digit by digit.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
@@ -11,7 +12,7 @@ use super::field::{Field, Key};
 /// The literal JSON text of each field of one event. `null` counts as absent.
 #[derive(Debug)]
 pub(super) struct WireEvent<'a> {
-    values: [Option<&'a str>; Field::COUNT],
+    values: [Option<Cow<'a, str>>; Field::COUNT],
     /// The first field that stands there twice, if any.
     pub(super) repeated: Option<Field>,
     /// The first name that no field has, if any.
@@ -24,9 +25,25 @@ impl<'a> WireEvent<'a> {
         serde_json::from_slice(line)
     }
 
+    /// An event that says nothing yet: adapters fill it with [`Self::set`].
+    pub(super) fn empty() -> Self {
+        Self { values: [const { None }; Field::COUNT], repeated: None, unknown: None }
+    }
+
     /// The literal of `field`.
-    pub(super) fn get(&self, field: Field) -> Option<&'a str> {
-        self.values[field as usize]
+    pub(super) fn get(&self, field: Field) -> Option<&str> {
+        self.values[field as usize].as_deref()
+    }
+
+    /// Gives `field` a JSON literal: a number's digits as they came, or
+    /// anything else that [`super::validate`] is to judge.
+    pub(super) fn set(&mut self, field: Field, literal: impl Into<Cow<'a, str>>) {
+        self.values[field as usize] = Some(literal.into());
+    }
+
+    /// Gives `field` a text.
+    pub(super) fn set_text(&mut self, field: Field, text: &str) {
+        self.set(field, serde_json::Value::from(text).to_string());
     }
 }
 
@@ -41,8 +58,7 @@ impl<'de> Deserialize<'de> for WireEvent<'de> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut event =
-                    WireEvent { values: [None; Field::COUNT], repeated: None, unknown: None };
+                let mut event = WireEvent::empty();
                 let mut seen = [false; Field::COUNT];
                 while let Some(key) = map.next_key::<Key>()? {
                     match key {
@@ -51,7 +67,7 @@ impl<'de> Deserialize<'de> for WireEvent<'de> {
                             if std::mem::replace(&mut seen[field as usize], true) {
                                 event.repeated.get_or_insert(field);
                             }
-                            event.values[field as usize] = (text != "null").then_some(text);
+                            event.values[field as usize] = (text != "null").then_some(text.into());
                         }
                         Key::Unknown(name) => {
                             map.next_value::<IgnoredAny>()?;

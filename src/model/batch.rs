@@ -36,6 +36,7 @@ pub fn events_to_batch(events: &[UsageEvent]) -> Result<RecordBatch> {
         text(events, "user_id", |event| event.user_id.as_deref())?,
         text(events, "api_key_id", |event| event.api_key_id.as_deref())?,
         text(events, "conversation_id", |event| event.conversation_id.as_deref())?,
+        text(events, "request_id", |event| event.request_id.as_deref())?,
         text(events, "provider", |event| Some(&event.provider))?,
         text(events, "model_name", |event| Some(&event.model_name))?,
         text(events, "status", |event| Some(event.status.as_str()))?,
@@ -54,6 +55,8 @@ pub fn events_to_batch(events: &[UsageEvent]) -> Result<RecordBatch> {
         tags(events)?,
         text(events, "entry", |event| Some(event.entry.as_str()))?,
         quantities(events),
+        text(events, "correction_of_period", |event| event.correction_of_period.as_deref())?,
+        text(events, "correction_id", |event| event.correction_id.as_deref())?,
     ];
     RecordBatch::try_new(usage_events_schema(), columns).internal("cannot build usage events")
 }
@@ -191,6 +194,7 @@ mod tests {
             user_id: None,
             api_key_id: None,
             conversation_id: None,
+            request_id: None,
             provider: "anthropic".to_owned(),
             model_name: "m".to_owned(),
             status: Status::Failed,
@@ -203,6 +207,8 @@ mod tests {
             duration_ms: None,
             tags: [("project".to_owned(), "x".to_owned())].into(),
             entry: Entry::Reversal,
+            correction_of_period: None,
+            correction_id: None,
         }
     }
 

@@ -133,6 +133,9 @@ pub struct UsageEvent {
     pub api_key_id: Option<String>,
     /// Groups the calls of one conversation.
     pub conversation_id: Option<String>,
+    /// The id that every party to the call knows it by (the provider's, or the
+    /// gateway's): events of one organization that share it are one request.
+    pub request_id: Option<String>,
     /// `anthropic`, `openai`, …
     pub provider: String,
     /// The model's name as the provider knows it.
@@ -157,4 +160,9 @@ pub struct UsageEvent {
     pub tags: BTreeMap<String, String>,
     /// Usage, or the reversal of earlier usage.
     pub entry: Entry,
+    /// The closed month (`2026-10`) that `event_time` belongs to, when the row
+    /// is booked into a later, open one.
+    pub correction_of_period: Option<String>,
+    /// The correction that wrote the row; `None` for rows as they came in.
+    pub correction_id: Option<String>,
 }

@@ -105,7 +105,7 @@ type Column = (&'static str, ColumnKind, bool);
 const NULLABLE: bool = true;
 const REQUIRED: bool = false;
 
-const USAGE_EVENTS: [Column; 29] = [
+const USAGE_EVENTS: [Column; 32] = [
     ("event_id", ColumnKind::Text, REQUIRED),
     ("source", ColumnKind::Text, REQUIRED),
     ("event_time", ColumnKind::Time, REQUIRED),
@@ -117,6 +117,7 @@ const USAGE_EVENTS: [Column; 29] = [
     ("user_id", ColumnKind::Text, NULLABLE),
     ("api_key_id", ColumnKind::Text, NULLABLE),
     ("conversation_id", ColumnKind::Text, NULLABLE),
+    ("request_id", ColumnKind::Text, NULLABLE),
     ("provider", ColumnKind::Text, REQUIRED),
     ("model_name", ColumnKind::Text, REQUIRED),
     ("status", ColumnKind::Text, REQUIRED),
@@ -135,6 +136,8 @@ const USAGE_EVENTS: [Column; 29] = [
     ("tags", ColumnKind::Tags, NULLABLE),
     ("entry", ColumnKind::Text, REQUIRED),
     ("quantity", ColumnKind::Byte, REQUIRED),
+    ("correction_of_period", ColumnKind::Text, NULLABLE),
+    ("correction_id", ColumnKind::Text, NULLABLE),
 ];
 
 const USAGE_DAILY: [Column; 28] = [

@@ -117,6 +117,7 @@ fn event(organization: &str, conversation: &str) -> UsageEvent {
         user_id: Some("u".to_owned()),
         api_key_id: None,
         conversation_id: Some(conversation.to_owned()),
+        request_id: None,
         provider: "openai".to_owned(),
         model_name: "m".to_owned(),
         status: Default::default(),
@@ -129,6 +130,8 @@ fn event(organization: &str, conversation: &str) -> UsageEvent {
         duration_ms: None,
         tags: BTreeMap::new(),
         entry: Entry::Usage,
+        correction_of_period: None,
+        correction_id: None,
     }
 }
 

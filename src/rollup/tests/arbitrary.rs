@@ -77,6 +77,7 @@ fn event() -> impl Strategy<Value = UsageEvent> {
             user_id: grain.4,
             api_key_id: grain.5,
             conversation_id: grain.9,
+            request_id: None,
             provider: grain.6,
             model_name: grain.7,
             status: grain.8,
@@ -90,6 +91,8 @@ fn event() -> impl Strategy<Value = UsageEvent> {
             tags: BTreeMap::new(),
             // Becomes a usage and its reversal, see `events`.
             entry: if reversal { Entry::Reversal } else { Entry::Usage },
+            correction_of_period: None,
+            correction_id: None,
         }
     })
 }
