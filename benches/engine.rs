@@ -14,7 +14,7 @@ use arrow::ipc::writer::StreamWriter;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use spendlake::clock::ManualClock;
 use spendlake::config::Config;
-use spendlake::directory::Directory;
+use spendlake::directory::SharedDirectory;
 use spendlake::ingest::{Intake, IntakeLimits, Payload};
 use spendlake::lake::{LakeOptions, LakeTable, Transaction};
 use spendlake::model::{TABLES, events_to_batch};
@@ -34,7 +34,7 @@ fn ingest(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("ingest");
     group.throughput(Throughput::Elements(LINES as u64));
     let intake = Intake::new(
-        Arc::new(Directory::empty()),
+        SharedDirectory::default(),
         Arc::clone(PriceBook::shipped()),
         IntakeLimits::from(&Config::default()),
     );

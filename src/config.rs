@@ -51,6 +51,11 @@ settings! {
     /// Address to serve HTTP on; loopback only, 127.0.0.1:0 picks a free port [default: 127.0.0.1:8787]
     listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8787)), "SPENDLAKE_LISTEN", "Where";
 
+    /// PostgreSQL with the directory, for several nodes; empty: a file in the data folder [default: empty]
+    directory_url: String = String::new(), "SPENDLAKE_DIRECTORY_URL", "Directory";
+    /// Refuse events of organizations that the directory does not know [default: false]
+    registration_required: bool = false, "SPENDLAKE_REGISTRATION_REQUIRED", "Directory";
+
     /// Largest request body after decompression, bytes [default: 67108864]
     body_bytes_max: usize = 64 << 20, "SPENDLAKE_BODY_BYTES_MAX", "Ingest";
     /// Longest single event, bytes [default: 1048576]

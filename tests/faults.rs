@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use spendlake::clock::{Clock, ManualClock};
 use spendlake::config::Config;
-use spendlake::directory::Directory;
+use spendlake::directory::SharedDirectory;
 use spendlake::error::ErrorKind;
 use spendlake::flush::{IngestReport, Opening, Store};
 use spendlake::ingest::{Intake, IntakeLimits, Payload};
@@ -41,7 +41,7 @@ impl Rig {
         let store =
             Store::open_with(&config, opening(1), Arc::new(storage), clock).await.expect("a store");
         let intake = Intake::new(
-            Arc::new(Directory::empty()),
+            SharedDirectory::default(),
             Arc::clone(PriceBook::shipped()),
             IntakeLimits::from(&config),
         );
@@ -109,7 +109,7 @@ async fn a_full_buffer_answers_busy_and_stores_nothing() {
     let clock = Arc::new(ManualClock::new(noon()));
     let store = Store::open(&config, opening(1), clock).await.expect("a store");
     let intake = Intake::new(
-        Arc::new(Directory::empty()),
+        SharedDirectory::default(),
         Arc::clone(PriceBook::shipped()),
         IntakeLimits::from(&config),
     );
@@ -132,7 +132,7 @@ async fn a_copy_beyond_the_window_is_found_in_its_own_day() {
     let clock = Arc::new(ManualClock::new(noon()));
     let config = quiet_config(folder.path());
     let intake = Intake::new(
-        Arc::new(Directory::empty()),
+        SharedDirectory::default(),
         Arc::clone(PriceBook::shipped()),
         IntakeLimits::from(&config),
     );

@@ -26,16 +26,22 @@ const ENTRY_BYTES: usize = 256;
 /// The state of the data and the full request: equal names, equal answers.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct AnswerName {
-    state: [i64; 4],
+    state: [i64; 5],
     request: String,
 }
 
 impl AnswerName {
     /// Names the answer of `route` to `request`, whose debug form must hold
-    /// everything that the answer depends on beside the view.
-    pub(crate) fn new(view: &View, route: &str, request: &impl fmt::Debug) -> Self {
+    /// everything that the answer depends on beside the view and the names
+    /// of the directory, whose revision is `names`.
+    pub(crate) fn new(
+        view: &View,
+        names: i64,
+        route: &str,
+        request: &impl fmt::Debug,
+    ) -> Self {
         let sequence = i64::try_from(view.sequence).unwrap_or(i64::MAX);
-        let state = [sequence, view.events.version, view.daily.version, view.as_of_micros];
+        let state = [sequence, view.events.version, view.daily.version, view.as_of_micros, names];
         Self { state, request: format!("{route} {request:?}") }
     }
 
@@ -51,10 +57,10 @@ impl AnswerName {
     }
 
     fn etag(&self) -> String {
-        let [sequence, events, daily, as_of] = self.state;
+        let [sequence, events, daily, as_of, names] = self.state;
         // The answer holds names and the program's shapes too, so a new
         // release does not confirm what an old one answered.
-        let request = format!("{} {as_of} {}", env!("CARGO_PKG_VERSION"), self.request);
+        let request = format!("{} {as_of} {names} {}", env!("CARGO_PKG_VERSION"), self.request);
         format!("\"{sequence}-{events}-{daily}-{:032x}\"", xxh3_128(request.as_bytes()))
     }
 }
@@ -158,7 +164,7 @@ mod tests {
     use super::*;
 
     fn name(request: &str) -> AnswerName {
-        AnswerName { state: [1, 2, 3, 4], request: request.to_owned() }
+        AnswerName { state: [1, 2, 3, 4, 5], request: request.to_owned() }
     }
 
     #[tokio::test]

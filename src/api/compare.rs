@@ -9,7 +9,6 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::ApiState;
-use super::answer::AnswerName;
 use super::filters::FilterParams;
 use super::problem::Problem;
 use super::scope::{Scope, Subject};
@@ -73,7 +72,7 @@ pub(crate) async fn user_compare_org(
     let Scope { view, mut filter, organizations, .. } = scope;
     let organization_id = one_organization(&id, organizations)?;
     filter.user_ids.clear();
-    let name = AnswerName::new(&view, "compare-org", &(&id, &filter));
+    let name = state.answer_name(&view, "compare-org", &(&id, &filter));
     let queries = Arc::clone(state.queries());
     let ask = async move {
         let compared = queries.compare_org(&view, &filter, &id).await?;

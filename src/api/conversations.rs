@@ -9,7 +9,6 @@ use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::ApiState;
-use super::answer::AnswerName;
 use super::cursor::{decode_event, encode_event, request_hash};
 use super::filters::organization_id;
 use super::items::ListItem;
@@ -127,7 +126,7 @@ pub(crate) async fn conversation(
     let hash = request_hash(&(&organization_id, &id));
     let after = params.one("cursor")?.map(|cursor| decode_event(hash, cursor)).transpose()?;
     let request = ConversationRequest { organization_id, conversation_id: id, limit, after };
-    let name = AnswerName::new(&view, "conversation", &request);
+    let name = state.answer_name(&view, "conversation", &request);
     let queries = Arc::clone(state.queries());
     let ask = async move {
         let conversation = queries.conversation(&view, &request).await?;

@@ -8,7 +8,6 @@ use axum::response::{IntoResponse, Response};
 use utoipa::IntoParams;
 
 use super::ApiState;
-use super::answer::AnswerName;
 use super::filters::FilterParams;
 use super::list_params::group_by;
 use super::params::Params;
@@ -64,7 +63,7 @@ pub(crate) async fn organization_export(
     let Scope { view, filter, params, .. } = scope;
     let (rows, format) = export_rows(&params)?;
     let request = ExportRequest { filter, rows };
-    let name = AnswerName::new(&view, "export", &(&request, format));
+    let name = state.answer_name(&view, "export", &(&request, format));
     if let Some(unchanged) = name.unchanged(&headers) {
         return Ok(unchanged);
     }

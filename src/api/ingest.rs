@@ -15,6 +15,7 @@ use utoipa::ToSchema;
 use super::problem::Problem;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::directory::Registrar;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::flush::{IngestReport, LineResult, LineStatus, Store};
 use crate::ingest::{Encoding, Intake, Payload, Rejection, decompress};
@@ -25,6 +26,7 @@ pub struct IngestDoor {
     intake: Arc<Intake>,
     /// Empty while the log is being replayed.
     store: Arc<OnceLock<Arc<Store>>>,
+    registrar: Arc<OnceLock<Registrar>>,
     clock: Arc<dyn Clock>,
     body_bytes_max: usize,
     /// One permit a KiB of bodies in memory.
@@ -33,16 +35,18 @@ pub struct IngestDoor {
 }
 
 impl IngestDoor {
-    /// A door to `store`, which may open later.
+    /// A door to `store`, which may open later, as may `registrar`.
     pub fn new(
         config: &Config,
         intake: Arc<Intake>,
         store: Arc<OnceLock<Arc<Store>>>,
+        registrar: Arc<OnceLock<Registrar>>,
         clock: Arc<dyn Clock>,
     ) -> Self {
         let memory_kib = u32::try_from(config.ingest_bytes_max / 1024).unwrap_or(u32::MAX).max(1);
         let memory = Semaphore::new(memory_kib as usize);
-        Self { intake, store, clock, body_bytes_max: config.body_bytes_max, memory, memory_kib }
+        let body_bytes_max = config.body_bytes_max;
+        Self { intake, store, registrar, clock, body_bytes_max, memory, memory_kib }
     }
 
     /// Stores the valid events of a plain body. When this returns, what it
@@ -52,11 +56,17 @@ impl IngestDoor {
         let door = Arc::clone(self);
         let now = self.clock.now();
         // Parsing a large body takes milliseconds; the workers stay free.
-        let prepared =
+        let mut prepared =
             tokio::task::spawn_blocking(move || door.intake.prepare(Payload::native(&body), now))
                 .await
                 .internal("reading events")??;
-        store.ingest(prepared, request_id, now).await
+        let sightings = std::mem::take(&mut prepared.sightings);
+        let report = store.ingest(prepared, request_id, now).await?;
+        // Stored without the directory; what it does not know it may learn now.
+        if let Some(registrar) = self.registrar.get() {
+            registrar.see(sightings);
+        }
+        Ok(report)
     }
 
     /// Reads a request's body within the limits.

@@ -9,7 +9,6 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::ApiState;
-use super::answer::AnswerName;
 use super::cursor::encode_group;
 use super::filters::FilterParams;
 use super::items::{ListItem, dimension_names};
@@ -193,7 +192,7 @@ async fn answer(
 ) -> Result<Response, Problem> {
     let Scope { view, filter, params, .. } = scope;
     let (request, hash) = list_request(&params, filter, group_by)?;
-    let name = AnswerName::new(&view, "list", &(known_at_all, &request));
+    let name = state.answer_name(&view, "list", &(known_at_all, &request));
     let queries = Arc::clone(state.queries());
     let ask = async move {
         let page = queries.list(&view, &request).await?;

@@ -108,6 +108,13 @@ impl ApiState {
         &self.0.answers
     }
 
+    /// Names the answer of `route` to `request`, over `view` and the names that
+    /// things have now. Names are read after this, so an answer under an old
+    /// name is never shown with a new one's.
+    fn answer_name(&self, view: &View, route: &str, request: &impl fmt::Debug) -> AnswerName {
+        AnswerName::new(view, self.queries().directory().shown_revision(), route, request)
+    }
+
     /// The organizations that ever saw `id`, a value of `dimension`.
     async fn organizations_of(
         &self,
@@ -115,7 +122,7 @@ impl ApiState {
         dimension: Dimension,
         id: &str,
     ) -> Result<Arc<[String]>> {
-        let name = AnswerName::new(view, "organizations", &(dimension, id));
+        let name = self.answer_name(view, "organizations", &(dimension, id));
         if let Some(known) = self.0.organizations.get(&name) {
             return Ok(known);
         }

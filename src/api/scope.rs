@@ -130,7 +130,8 @@ async fn user_organizations(
 
 /// The time zone that all the organizations share, else UTC.
 fn common_zone(queries: &Queries, organization_ids: &[String]) -> Tz {
-    let mut zones = organization_ids.iter().map(|id| queries.directory().time_zone(id));
+    let directory = queries.directory();
+    let mut zones = organization_ids.iter().map(|id| directory.time_zone(id));
     match zones.next() {
         Some(first) if zones.all(|zone| zone == first) => first,
         _ => Tz::UTC,

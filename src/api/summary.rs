@@ -10,7 +10,6 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::ApiState;
-use super::answer::AnswerName;
 use super::filters::FilterParams;
 use super::problem::Problem;
 use super::scope::{Scope, Subject, check_organization};
@@ -105,7 +104,7 @@ async fn summary(
 ) -> Result<Response, Problem> {
     let known_at_all = matches!(subject, Subject::Organization(_));
     let Scope { view, filter, .. } = Scope::read(state, subject, query, &[]).await?;
-    let name = AnswerName::new(&view, "summary", &(known_at_all, &filter));
+    let name = state.answer_name(&view, "summary", &(known_at_all, &filter));
     let queries = Arc::clone(state.queries());
     let ask = async move {
         let summary = queries.summary(&view, &filter).await?;

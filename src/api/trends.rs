@@ -10,7 +10,6 @@ use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::ApiState;
-use super::answer::AnswerName;
 use super::filters::FilterParams;
 use super::problem::Problem;
 use super::scope::{Scope, Subject, check_organization};
@@ -148,7 +147,7 @@ async fn trends(
         _ => None,
     })?;
     let interval = interval.unwrap_or(Interval::Day);
-    let name = AnswerName::new(&view, "trends", &(known_at_all, &filter, interval));
+    let name = state.answer_name(&view, "trends", &(known_at_all, &filter, interval));
     let queries = Arc::clone(state.queries());
     let ask = async move {
         let trends = queries.trends(&view, &filter, interval.into()).await?;

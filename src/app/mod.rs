@@ -14,7 +14,7 @@ use bytes::Bytes;
 use crate::api::IngestDoor;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::directory::Directory;
+use crate::directory::{DirectoryStore, Registrar, SharedDirectory};
 use crate::engine::{Engine, StaticTable};
 use crate::error::{Error, Result};
 use crate::flush::{Opening, Store, View};
@@ -37,6 +37,12 @@ pub struct App {
     node: lock::Node,
     engine: Arc<Engine>,
     queries: Arc<Queries>,
+    /// What the directory holds, for everybody who reads it.
+    names: SharedDirectory,
+    /// Empty until [`App::replay`].
+    directory: Arc<OnceLock<Arc<DirectoryStore>>>,
+    registrar: Arc<OnceLock<Registrar>>,
+    polling: OnceLock<Polling>,
     /// Empty until the log is replayed.
     store: Arc<OnceLock<Arc<Store>>>,
     door: Arc<IngestDoor>,
@@ -48,15 +54,20 @@ impl App {
     pub fn start(config: &Config, clock: Arc<dyn Clock>) -> Result<Arc<Self>> {
         let lock = Arc::new(lock::FileLock::take(&config.data_dir)?);
         let node = lock::open_node(&config.data_dir)?;
-        let directory = Arc::new(Directory::load(&config.data_dir.join("directory.json"))?);
+        let names = SharedDirectory::default();
         let prices = Arc::clone(PriceBook::shipped());
-        let engine = Arc::new(Engine::new(config)?);
-        engine.set_static_tables(static_tables(&directory, &prices)?)?;
-        let queries = Arc::new(Queries::new(Arc::clone(&engine), Arc::clone(&directory))?);
+        let engine = Arc::new(Engine::new(config, names.clone())?);
+        let model_prices =
+            StaticTable { name: "model_prices".to_owned(), batch: prices.to_batch()? };
+        engine.set_static_tables(vec![model_prices])?;
+        let queries = Arc::new(Queries::new(Arc::clone(&engine), names.clone())?);
         let store = Arc::new(OnceLock::new());
         let limits = IntakeLimits::from(config);
-        let intake = Arc::new(Intake::new(Arc::clone(&directory), prices, limits));
-        let door = IngestDoor::new(config, intake, Arc::clone(&store), Arc::clone(&clock));
+        let intake = Arc::new(Intake::new(names.clone(), prices, limits));
+        let registrar = Arc::new(OnceLock::new());
+        let clocks = Arc::clone(&clock);
+        let door =
+            IngestDoor::new(config, intake, Arc::clone(&store), Arc::clone(&registrar), clocks);
         Ok(Arc::new(Self {
             config: config.clone(),
             clock,
@@ -64,14 +75,19 @@ impl App {
             node,
             engine,
             queries,
+            names,
+            directory: Arc::new(OnceLock::new()),
+            registrar,
+            polling: OnceLock::new(),
             store,
             door: Arc::new(door),
         }))
     }
 
-    /// Opens the store: replays what only the log holds. Nothing is answered
-    /// before that.
+    /// Opens the directory and the store: replays what only the log holds.
+    /// Nothing is answered before that.
     pub async fn replay(&self) -> Result<()> {
+        self.open_directory().await?;
         let opening = Opening {
             application: format!("node/{}", self.node.node_id),
             epoch: self.node.epoch,
@@ -79,6 +95,20 @@ impl App {
         };
         let store = Store::open(&self.config, opening, Arc::clone(&self.clock)).await?;
         self.store.set(Arc::new(store)).map_err(|_| Error::internal("the store was opened twice"))
+    }
+
+    /// The directory must be there before the first event: it decides local
+    /// dates.
+    async fn open_directory(&self) -> Result<()> {
+        let (names, clock) = (self.names.clone(), Arc::clone(&self.clock));
+        let directory = DirectoryStore::open(&self.config, names, clock).await?;
+        directory.import_legacy(&self.config.data_dir).await?;
+        let twice = || Error::internal("the directory was opened twice");
+        let polling = Polling(tokio::spawn(Arc::clone(&directory).poll()).abort_handle());
+        self.polling.set(polling).map_err(|_| twice())?;
+        let registrar = Registrar::start(Arc::clone(&directory));
+        self.registrar.set(registrar).map_err(|_| twice())?;
+        self.directory.set(directory).map_err(|_| twice())
     }
 
     /// [`App::start`] and [`App::replay`].
@@ -97,6 +127,20 @@ impl App {
     /// The current state; a query takes it once.
     pub fn view(&self) -> Result<Arc<View>> {
         Ok(self.store()?.view())
+    }
+
+    /// Organizations and what belongs to them.
+    pub fn directory(&self) -> Result<&Arc<DirectoryStore>> {
+        self.directory
+            .get()
+            .ok_or_else(|| Error::unavailable("the directory is being opened; try again shortly"))
+    }
+
+    /// Waits until the ids of all events stored so far are registered.
+    pub async fn settle_directory(&self) {
+        if let Some(registrar) = self.registrar.get() {
+            registrar.settle().await;
+        }
     }
 
     /// Runs SQL.
@@ -141,19 +185,24 @@ impl App {
 
     /// Drains, flushes, closes.
     pub async fn close(&self) -> Result<()> {
-        match self.store.get() {
+        let closed = match self.store.get() {
             Some(store) => store.close().await,
             None => Ok(()),
+        };
+        self.settle_directory().await;
+        if let Some(directory) = self.directory.get() {
+            directory.close().await;
         }
+        closed
     }
 }
 
-fn static_tables(directory: &Directory, prices: &PriceBook) -> Result<Vec<StaticTable>> {
-    let mut tables: Vec<StaticTable> = directory
-        .tables()?
-        .into_iter()
-        .map(|(name, batch)| StaticTable { name: name.to_owned(), batch })
-        .collect();
-    tables.push(StaticTable { name: "model_prices".to_owned(), batch: prices.to_batch()? });
-    Ok(tables)
+/// Looks for other nodes' changes until it is dropped.
+#[derive(Debug)]
+struct Polling(tokio::task::AbortHandle);
+
+impl Drop for Polling {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }

@@ -48,6 +48,11 @@ fn describe() {
         "spendlake_answers_total",
         "Dashboard answers: unchanged (304), from the cache, or by asking"
     );
+    describe_counter!("spendlake_directory_registered_total", "Ids registered on sight");
+    describe_counter!(
+        "spendlake_directory_postponed_total",
+        "Ids not registered on sight for want of room; they will be seen again"
+    );
     describe_gauge!("spendlake_hot_rows", "Acknowledged rows not yet in the lake");
     describe_gauge!("spendlake_hot_bytes", "Memory of those rows, bytes");
     describe_gauge!("spendlake_wal_bytes", "Size of the write-ahead log, bytes");

@@ -15,6 +15,7 @@ use datafusion::execution::session_state::SessionState;
 
 use super::StaticTable;
 use super::scan::{LakeScan, SOURCES};
+use crate::directory::TABLE_NAMES;
 use crate::flush::View;
 
 /// The catalog that unqualified names belong to.
@@ -45,16 +46,18 @@ views![
     "user_monthly_stats",
 ];
 
-/// Whether the lake itself uses `name`.
+/// Whether the lake or the directory uses `name`.
 pub(super) fn is_reserved(name: &str) -> bool {
-    SOURCES.iter().any(|source| source.name == name) || VIEWS.iter().any(|(view, _)| *view == name)
+    SOURCES.iter().any(|source| source.name == name)
+        || VIEWS.iter().any(|(view, _)| *view == name)
+        || TABLE_NAMES.contains(&name)
 }
 
 /// The tables and views of one [`View`].
 #[derive(Debug, Clone)]
 pub(super) struct ViewTables {
     view: Arc<View>,
-    static_tables: Arc<Vec<StaticTable>>,
+    static_tables: [Arc<Vec<StaticTable>>; 2],
     template: Arc<SessionState>,
     /// Whether the names that only our own views use are visible too.
     inside: bool,
@@ -63,7 +66,7 @@ pub(super) struct ViewTables {
 impl ViewTables {
     pub(super) fn new(
         view: Arc<View>,
-        static_tables: Arc<Vec<StaticTable>>,
+        static_tables: [Arc<Vec<StaticTable>>; 2],
         template: Arc<SessionState>,
     ) -> Self {
         Self { view, static_tables, template, inside: false }
@@ -77,7 +80,7 @@ impl ViewTables {
     }
 
     fn static_table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        let found = self.static_tables.iter().find(|table| table.name == name);
+        let found = self.static_tables.iter().flat_map(|tables| tables.iter()).find(|table| table.name == name);
         let Some(StaticTable { batch, .. }) = found else { return Ok(None) };
         let table = MemTable::try_new(batch.schema(), vec![vec![batch.clone()]])?;
         Ok(Some(Arc::new(table)))
@@ -98,7 +101,7 @@ impl SchemaProvider for ViewTables {
     fn table_names(&self) -> Vec<String> {
         let lake = SOURCES.iter().filter(|source| self.inside || !source.internal);
         let names = lake.map(|source| source.name).chain(VIEWS.iter().map(|(name, _)| *name));
-        let statics = self.static_tables.iter().map(|table| table.name.clone());
+        let statics = self.static_tables.iter().flat_map(|tables| tables.iter().map(|table| table.name.clone()));
         names.map(str::to_owned).chain(statics).collect()
     }
 

@@ -3,6 +3,7 @@
 //! SQL with limits. The SQL text itself comes from `queries/` or the caller.
 
 mod catalog;
+mod directory_tables;
 mod errors;
 mod functions;
 mod memory;
@@ -32,8 +33,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::config::Config;
+use crate::directory::SharedDirectory;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::flush::View;
+use directory_tables::DirectoryTables;
+
 use catalog::{CATALOG, SCHEMA, ViewTables, session_state};
 use errors::{Limits, explain, query_timeout};
 use memory::QueryMemory;
@@ -67,14 +71,16 @@ pub struct StaticTable {
 pub struct Engine {
     template: Arc<SessionState>,
     static_tables: ArcSwap<Vec<StaticTable>>,
+    directory: DirectoryTables,
     permits: Arc<Semaphore>,
     limits: Arc<Limits>,
 }
 
 impl Engine {
-    /// Sets up the limits of `config`. Empties the spill folder
+    /// Sets up the limits of `config`. Each session has the tables of what
+    /// `directory` is then. Empties the spill folder
     /// `<data_dir>/tmp/sql`, so the caller must hold the data folder's lock.
-    pub fn new(config: &Config) -> Result<Self> {
+    pub fn new(config: &Config, directory: SharedDirectory) -> Result<Self> {
         let runtime = runtime(config)?;
         let state = SessionStateBuilder::new_with_default_features()
             .with_config(session_config(config.query_memory_bytes_max))
@@ -85,6 +91,7 @@ impl Engine {
                 functions::bounded(state).internal("bounding the functions of SQL")?,
             ),
             static_tables: ArcSwap::default(),
+            directory: DirectoryTables::new(directory),
             permits: Arc::new(Semaphore::new(config.query_concurrency_max)),
             limits: Arc::new(Limits::new(config)),
         })
@@ -104,7 +111,7 @@ impl Engine {
     /// A session in which every table and view reads exactly `view`. Nothing
     /// limits its time or text: it is for our own queries.
     pub fn session(&self, view: &Arc<View>) -> Result<SessionContext> {
-        Ok(SessionContext::new_with_state(self.state(view)))
+        Ok(SessionContext::new_with_state(self.state(view)?))
     }
 
     /// Runs one read-only statement of a user. Waits a bounded time for one of
@@ -120,7 +127,7 @@ impl Engine {
         }
         let permit = self.admit().await?;
         let deadline = Instant::now() + self.limits.time;
-        let state = self.state(&view);
+        let state = self.state(&view)?;
         match timeout_at(deadline, stream::start(&state, text)).await {
             Ok(Ok(inner)) => Ok(SqlStream::new(inner, deadline, permit, Arc::clone(&self.limits))),
             Ok(Err(error)) => Err(explain(error, &self.limits)),
@@ -143,13 +150,13 @@ impl Engine {
         }
     }
 
-    fn state(&self, view: &Arc<View>) -> SessionState {
+    fn state(&self, view: &Arc<View>) -> Result<SessionState> {
         let tables = ViewTables::new(
             Arc::clone(view),
-            self.static_tables.load_full(),
+            [self.static_tables.load_full(), self.directory.current()?],
             Arc::clone(&self.template),
         );
-        session_state(&self.template, Arc::new(tables))
+        Ok(session_state(&self.template, Arc::new(tables)))
     }
 }
 

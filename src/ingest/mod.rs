@@ -1,6 +1,7 @@
 //! Bytes of an accepted format → validated, attributed, priced events, plus a
 //! reason for every rejected line. Nothing here touches the disk.
 
+mod attribute;
 mod body;
 mod field;
 mod identity;

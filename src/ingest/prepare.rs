@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use chrono::{DateTime, Utc};
 
+use super::attribute;
 use super::field::Field;
 use super::identity::{EventKey, event_key};
 use super::rejected::Rejection;
@@ -13,7 +14,7 @@ use super::sources::{Draft, SourceFormat};
 use super::validate::{ValidEvent, string_content, validate};
 use super::wire::WireEvent;
 use crate::config::Config;
-use crate::directory::Directory;
+use crate::directory::{Directory, SharedDirectory, Sighting};
 use crate::error::{Error, ErrorKind, Result};
 use crate::model::{CostSource, Entry, Money, UsageEvent, events_to_batch};
 use crate::pricing::PriceBook;
@@ -29,6 +30,9 @@ pub struct IntakeLimits {
     pub event_future_seconds_max: u32,
     /// Oldest `event_time`, days; 0 accepts any age.
     pub event_age_days_max: u32,
+    /// Whether events of organizations that the directory does not know are
+    /// refused.
+    pub registration_required: bool,
 }
 
 impl From<&Config> for IntakeLimits {
@@ -38,6 +42,7 @@ impl From<&Config> for IntakeLimits {
             request_events_max: config.request_events_max,
             event_future_seconds_max: config.event_future_seconds_max,
             event_age_days_max: config.event_age_days_max,
+            registration_required: config.registration_required,
         }
     }
 }
@@ -83,6 +88,8 @@ pub struct PreparedRequest {
     pub events: Vec<UsageEvent>,
     /// The events as rows of `usage_events`.
     pub rows: RecordBatch,
+    /// Ids that the events name and the directory does not know.
+    pub sightings: Vec<Sighting>,
 }
 
 /// What a request brings.
@@ -106,19 +113,20 @@ impl<'a> Payload<'a> {
 /// Turns bodies into events. Cheap to share; holds no state of its own.
 #[derive(Debug)]
 pub struct Intake {
-    directory: Arc<Directory>,
+    directory: SharedDirectory,
     prices: Arc<PriceBook>,
     limits: IntakeLimits,
 }
 
 impl Intake {
     /// An intake that attributes by `directory` and prices by `prices`.
-    pub fn new(directory: Arc<Directory>, prices: Arc<PriceBook>, limits: IntakeLimits) -> Self {
+    pub fn new(directory: SharedDirectory, prices: Arc<PriceBook>, limits: IntakeLimits) -> Self {
         Self { directory, prices, limits }
     }
 
     /// Judges every event of a payload. Fails as a whole only when the payload
-    /// cannot be taken apart, or holds no event or more than the limit.
+    /// cannot be taken apart, or holds no event or more than the limit. One
+    /// state of the directory attributes all of them.
     pub fn prepare(&self, payload: Payload<'_>, now: DateTime<Utc>) -> Result<PreparedRequest> {
         let drafts = payload.format.drafts(payload.body, &self.limits)?;
         if drafts.is_empty() && payload.format == SourceFormat::Native {
@@ -138,18 +146,20 @@ impl Intake {
         }
         let (mut prepared, mut events) =
             (Vec::with_capacity(drafts.len()), Vec::with_capacity(drafts.len()));
+        let directory = self.directory.load();
+        let scope = Scope { directory: &directory, organization_id: payload.organization_id, now };
         for draft in drafts {
-            prepared.push(self.prepare_draft(draft, payload.organization_id, now, &mut events));
+            prepared.push(self.prepare_draft(draft, &scope, &mut events));
         }
         let rows = events_to_batch(&events)?;
-        Ok(PreparedRequest { lines: prepared, events, rows })
+        let sightings = attribute::sightings(&events, &directory);
+        Ok(PreparedRequest { lines: prepared, events, rows, sightings })
     }
 
     fn prepare_draft(
         &self,
         draft: Draft<'_>,
-        organization_default: Option<&str>,
-        now: DateTime<Utc>,
+        scope: &Scope<'_>,
         events: &mut Vec<UsageEvent>,
     ) -> PreparedLine {
         let number = draft.number;
@@ -157,15 +167,15 @@ impl Intake {
             Ok(wire) => wire,
             Err(rejection) => return refused(number, None, rejection),
         };
-        if let (None, Some(id)) = (wire.get(Field::OrganizationId), organization_default) {
-            wire.set_text(Field::OrganizationId, id);
-        }
-        match validate(&wire, now, &self.limits) {
+        match self.judge(&mut wire, scope) {
             Err(rejection) => refused(number, Some(&wire), rejection),
             Ok(valid) => {
                 let rounded = valid.rounded;
-                let event = self.complete(valid, now);
+                let mut event = self.complete(valid, scope);
+                // What is filled in may differ when a copy is sent again: it
+                // is no part of what the sender said.
                 let key = event_key(&event, &wire);
+                attribute::fill(&mut event, scope.directory);
                 let line = PreparedLine {
                     number,
                     organization_id: None,
@@ -181,13 +191,25 @@ impl Intake {
         }
     }
 
+    fn judge(
+        &self,
+        wire: &mut WireEvent<'_>,
+        scope: &Scope<'_>,
+    ) -> std::result::Result<ValidEvent, Rejection> {
+        attribute::set_organization(wire, scope.directory, scope.organization_id)?;
+        let valid = validate(wire, scope.now, &self.limits)?;
+        let required = self.limits.registration_required;
+        attribute::check_organization(&valid, scope.directory, required)?;
+        Ok(valid)
+    }
+
     /// Adds what the server knows: the local date and, where the sender said
     /// none, the cost.
     ///
     /// A reported cost is taken as it is. A missing actual cost is computed
     /// from the price list, or stays unknown. A missing charged cost is the
     /// actual cost: without a markup the user pays what the provider charges.
-    fn complete(&self, valid: ValidEvent, now: DateTime<Utc>) -> UsageEvent {
+    fn complete(&self, valid: ValidEvent, scope: &Scope<'_>) -> UsageEvent {
         let computed = if valid.actual_api_cost.is_none() {
             self.prices.price(&valid.provider, &valid.model_name, valid.event_time, &valid.tokens)
         } else {
@@ -201,11 +223,11 @@ impl Intake {
         };
         let actual_api_cost = valid.actual_api_cost.or(computed);
         UsageEvent {
-            usage_date: self.directory.usage_date(&valid.organization_id, valid.event_time),
+            usage_date: scope.directory.usage_date(&valid.organization_id, valid.event_time),
             event_id: valid.event_id,
             source: valid.source,
             event_time: valid.event_time,
-            recorded_at: now,
+            recorded_at: scope.now,
             organization_id: valid.organization_id,
             team_id: valid.team_id,
             department: valid.department,
@@ -229,6 +251,14 @@ impl Intake {
             correction_id: None,
         }
     }
+}
+
+/// What all events of a payload share.
+struct Scope<'a> {
+    directory: &'a Directory,
+    /// The organization of events that name none.
+    organization_id: Option<&'a str>,
+    now: DateTime<Utc>,
 }
 
 fn refused(number: u64, wire: Option<&WireEvent<'_>>, rejection: Rejection) -> PreparedLine {

@@ -31,6 +31,10 @@ pub enum RejectReason {
     TooLong,
     /// The same id was acknowledged before with another payload.
     Conflict,
+    /// Registration is required, and the organization is not registered.
+    UnknownOrganization,
+    /// Another organization declared the event's API key.
+    KeyOfAnotherOrganization,
 }
 
 impl RejectReason {
@@ -46,6 +50,8 @@ impl RejectReason {
             Self::TimeOutOfRange => "time_out_of_range",
             Self::TooLong => "too_long",
             Self::Conflict => "conflict",
+            Self::UnknownOrganization => "unknown_organization",
+            Self::KeyOfAnotherOrganization => "key_of_another_organization",
         }
     }
 }

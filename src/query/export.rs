@@ -8,10 +8,11 @@ use chrono::NaiveDate;
 use datafusion::common::ScalarValue;
 use futures::{Stream, StreamExt, stream};
 
-use super::labels::{dimension_texts, display_name};
+use super::labels::{Names, dimension_texts};
 use super::measures::{Row, days_of_date};
 use super::usage::{bucket_starts, filter_parameters};
 use super::{Queries, off_workers, usage};
+use crate::directory::Directory;
 use crate::error::{Context, Result};
 use crate::flush::View;
 use crate::rollup::{DateBucket, Dimension, UsageFilter, usage_schema};
@@ -49,12 +50,16 @@ impl Queries {
         request: ExportRequest,
     ) -> Result<impl Stream<Item = Result<RecordBatch>> + Send + 'static> {
         let parts = self.export_parts(&view, &request).await?;
+        // A rename meanwhile must not give one id two names.
+        let directory = self.directory.load();
         Ok(stream::iter(parts).then(move |filter| {
             let (queries, view) = (Arc::clone(&self), Arc::clone(&view));
-            let rows = request.rows.clone();
+            let (rows, directory) = (request.rows.clone(), Arc::clone(&directory));
             off_workers(async move {
                 match rows {
-                    ExportRows::Groups(by) => queries.export_groups(&view, &filter, &by).await,
+                    ExportRows::Groups(by) => {
+                        queries.export_groups(&view, &directory, &filter, &by).await
+                    },
                     ExportRows::Events => queries.export_events(&view, &filter).await,
                 }
             })
@@ -89,20 +94,27 @@ impl Queries {
     async fn export_groups(
         &self,
         view: &Arc<View>,
+        directory: &Directory,
         filter: &UsageFilter,
         by: &[Dimension],
     ) -> Result<RecordBatch> {
         // Groups come in the order of their dimensions already.
         let rows = self.usage(view, filter, by, DateBucket::Day).await?;
+        let named = Names::new(directory, filter);
+        let organizations = by
+            .contains(&Dimension::Organization)
+            .then(|| dimension_texts(&rows, Dimension::Organization))
+            .transpose()?;
         let mut fields: Vec<Field> = Vec::new();
         let mut columns: Vec<ArrayRef> = Vec::new();
         for dimension in Dimension::ALL.into_iter().filter(|one| by.contains(one)) {
             push_column(&rows, dimension.column(), &mut fields, &mut columns);
             if let Some(name) = name_column(dimension) {
                 let ids = dimension_texts(&rows, dimension)?;
-                let names = ids
-                    .iter()
-                    .map(|id| id.map(|id| display_name(&self.directory, dimension, Some(id))));
+                let names = ids.iter().enumerate().map(|(row, id)| {
+                    let organization = organizations.as_ref().map(|ids| ids.value(row));
+                    id.map(|id| named.of(dimension, Some(id), organization))
+                });
                 fields.push(Field::new(name, DataType::Utf8, true));
                 columns.push(Arc::new(names.collect::<StringArray>()));
             }

@@ -1,15 +1,16 @@
 //! Adds to the groups of an answer what a reader and a cursor need: a display
 //! name and a unique key.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, StringBuilder};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
-use crate::directory::{Directory, DirectoryKind};
+use crate::directory::{Directory, DirectoryKind, generated_name};
 use crate::error::{Context, Error, Result};
-use crate::rollup::{Dimension, usage_schema};
+use crate::rollup::{Dimension, UsageFilter, usage_schema};
 
 /// What stands where an event said nothing.
 pub(crate) const NONE_NAME: &str = "(none)";
@@ -22,21 +23,52 @@ pub(crate) fn labelled_schema() -> SchemaRef {
     Arc::new(Schema::new(fields))
 }
 
-/// Names a value of `dimension`: by the directory, else by itself.
-pub(crate) fn display_name<'a>(
+/// Gives names to the ids of one answer.
+#[derive(Debug)]
+pub(crate) struct Names<'a> {
     directory: &'a Directory,
-    dimension: Dimension,
-    id: Option<&'a str>,
-) -> &'a str {
-    let Some(id) = id else { return NONE_NAME };
-    let kind = match dimension {
-        Dimension::Organization => DirectoryKind::Organization,
-        Dimension::Team => DirectoryKind::Team,
-        Dimension::User => DirectoryKind::User,
-        Dimension::ApiKey => DirectoryKind::ApiKey,
-        _ => return id,
-    };
-    directory.name(kind, id).unwrap_or(id)
+    /// The only organization that the answer is about, where there is one.
+    organization: Option<&'a str>,
+}
+
+impl<'a> Names<'a> {
+    pub(crate) fn new(directory: &'a Directory, filter: &'a UsageFilter) -> Self {
+        let organization = match filter.organization_ids.as_slice() {
+            [only] => Some(only.as_str()),
+            _ => None,
+        };
+        Self { directory, organization }
+    }
+
+    /// Names a value of `dimension`: as the organization of its group does, or
+    /// where groups span organizations, as all of them do; else by itself.
+    pub(crate) fn of(
+        &self,
+        dimension: Dimension,
+        id: Option<&'a str>,
+        organization: Option<&str>,
+    ) -> Cow<'a, str> {
+        let Some(id) = id else { return Cow::Borrowed(NONE_NAME) };
+        let kind = match dimension {
+            Dimension::Organization => {
+                let name = self.directory.name(DirectoryKind::Organization, id, id);
+                return name.map_or_else(
+                    || generated_name(DirectoryKind::Organization, id),
+                    Cow::Borrowed,
+                );
+            }
+            Dimension::Department => DirectoryKind::Department,
+            Dimension::Team => DirectoryKind::Team,
+            Dimension::User => DirectoryKind::User,
+            Dimension::ApiKey => DirectoryKind::ApiKey,
+            _ => return Cow::Borrowed(id),
+        };
+        let name = match organization.or(self.organization) {
+            Some(organization) => self.directory.name(kind, organization, id),
+            None => self.directory.common_name(kind, id),
+        };
+        Cow::Borrowed(name.unwrap_or(id))
+    }
 }
 
 /// The values of one dimension as text.
@@ -54,12 +86,14 @@ pub(crate) fn dimension_texts(usage: &RecordBatch, dimension: Dimension) -> Resu
 pub(crate) fn label(
     usage: &RecordBatch,
     group_by: &[Dimension],
-    directory: &Directory,
+    named: &Names<'_>,
 ) -> Result<RecordBatch> {
     let columns = group_by
         .iter()
         .map(|dimension| Ok((*dimension, dimension_texts(usage, *dimension)?)))
         .collect::<Result<Vec<_>>>()?;
+    let organizations = columns.iter().find(|(dimension, _)| *dimension == Dimension::Organization);
+    let organizations = organizations.map(|(_, texts)| texts);
     let rows = usage.num_rows();
     let mut names = StringBuilder::with_capacity(rows, rows * 16);
     let mut keys = StringBuilder::with_capacity(rows, rows * 24);
@@ -67,12 +101,13 @@ pub(crate) fn label(
     for row in 0..rows {
         name.clear();
         key.clear();
+        let organization = organizations.filter(|ids| ids.is_valid(row)).map(|ids| ids.value(row));
         for (dimension, texts) in &columns {
             let id = texts.is_valid(row).then(|| texts.value(row));
             if !name.is_empty() {
                 name.push_str(" / ");
             }
-            name.push_str(display_name(directory, *dimension, id));
+            name.push_str(&named.of(*dimension, id, organization));
             match id {
                 // `~` is greater than every digit: nulls come last among keys.
                 None => key.push('~'),

@@ -33,7 +33,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use chrono::{Days, NaiveDate};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::directory::Directory;
+use crate::directory::{Directory, SharedDirectory};
 use crate::engine::Engine;
 use crate::error::{Context, Error, Result};
 use crate::flush::View;
@@ -45,7 +45,7 @@ pub use export::{ExportRequest, ExportRows};
 pub use list::{Item, ListRequest, Page, Position, SORT_NAMES, Step};
 pub use measures::Measures;
 
-use labels::{label, labelled_schema};
+use labels::{Names, label, labelled_schema};
 use measures::{Row, days_of_date};
 use sql::{Question, QuestionFile, lean_state};
 
@@ -57,7 +57,7 @@ pub const TREND_STEPS_MAX: usize = 5_000;
 #[derive(Debug)]
 pub struct Queries {
     engine: Arc<Engine>,
-    directory: Arc<Directory>,
+    directory: SharedDirectory,
     breakdown: Question,
     trends: Question,
     compare: Question,
@@ -109,7 +109,7 @@ pub struct Trends {
 
 impl Queries {
     /// Parses and resolves every question file; an error is a defect.
-    pub fn new(engine: Arc<Engine>, directory: Arc<Directory>) -> Result<Self> {
+    pub fn new(engine: Arc<Engine>, directory: SharedDirectory) -> Result<Self> {
         let state = lean_state();
         let prepare = |file, tables: &[(&str, SchemaRef)]| Question::prepare(&state, file, tables);
         Ok(Self {
@@ -125,9 +125,10 @@ impl Queries {
         })
     }
 
-    /// The names and time zones of organizations and what they consist of.
-    pub fn directory(&self) -> &Directory {
-        &self.directory
+    /// The names and time zones of organizations and what they consist of, as
+    /// they are now.
+    pub fn directory(&self) -> Arc<Directory> {
+        self.directory.load()
     }
 
     /// What was used in the filter's range and in the one before it.
@@ -178,7 +179,8 @@ impl Queries {
     pub async fn list(&self, view: &Arc<View>, request: &ListRequest) -> Result<Page<Item>> {
         let (filter, group_by) = (&request.filter, &request.group_by);
         let usage = self.usage(view, filter, group_by, request.date_bucket).await?;
-        let usage = label(&usage, group_by, &self.directory)?;
+        let directory = self.directory.load();
+        let usage = label(&usage, group_by, &Names::new(&directory, filter))?;
         let shape = list::breakdown_shape(request);
         let parameters = list::breakdown_parameters(request);
         let rows =

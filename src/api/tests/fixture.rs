@@ -14,7 +14,7 @@ use tower::ServiceExt;
 use crate::api::{ApiState, routes, serve};
 use crate::clock::ManualClock;
 use crate::config::Config;
-use crate::directory::{Directory, DirectoryKind};
+use crate::directory::{Directory, DirectoryKind, Entry, Record, SharedDirectory};
 use crate::engine::Engine;
 use crate::flush::View;
 use crate::hot::{HotBatch, HotSnapshot};
@@ -67,9 +67,12 @@ impl Server {
     fn new(with_cube: bool) -> Self {
         let folder = tempfile::tempdir().expect("temporary folder");
         let config = Config { data_dir: folder.path().to_owned(), ..Config::default() };
-        let engine = Arc::new(Engine::new(&config).expect("engine"));
-        let directory = Directory::empty().with_name(DirectoryKind::User, "ann", "Ann Example");
-        let queries = Queries::new(Arc::clone(&engine), Arc::new(directory)).expect("queries");
+        let ann = Entry::new(DirectoryKind::User, ACME, "ann", "Ann Example");
+        let acme = Entry::organization(ACME, "Acme", chrono_tz::Tz::UTC);
+        let directory = Directory::of([acme, ann].map(Record::Entry), DateTime::UNIX_EPOCH);
+        let names = SharedDirectory::new(directory.expect("directory"));
+        let engine = Arc::new(Engine::new(&config, names.clone()).expect("engine"));
+        let queries = Queries::new(Arc::clone(&engine), names).expect("queries");
         let view = Arc::new(view(&folder, with_cube));
         let take_view = Box::new(move || Ok(Arc::clone(&view)));
         let clock = Arc::new(ManualClock::new(time("2026-03-15T23:30:00Z")));

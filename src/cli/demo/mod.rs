@@ -17,14 +17,14 @@ mod tests;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use chrono::NaiveDate;
+use chrono::{DateTime, Days, NaiveDate};
 use clap::{ArgAction, Args};
 
 use super::serve::{listen, stop_signal};
 use super::{Outcome, Session};
 use crate::app::{App, running_server};
 use crate::config::Config;
-use crate::directory::Directory;
+use crate::directory::{Directory, Record};
 use crate::error::{Context, Error, Result};
 
 pub use generate::{DemoChunk, DemoEvents};
@@ -52,10 +52,18 @@ pub fn demo_events(options: &DemoOptions) -> DemoEvents {
     DemoEvents::new(options)
 }
 
-/// Names and time zones of everybody in [`demo_events`] and in the traces.
+/// Names, time zones and teams of everybody in [`demo_events`] and in the
+/// traces.
+pub fn demo_records(options: &DemoOptions) -> Vec<Record> {
+    let first_day = options.end_date - Days::new(DAYS.into());
+    let mut records = World::new(options).records(first_day);
+    records.extend(traces::records());
+    records
+}
+
+/// The directory of [`demo_records`].
 pub fn demo_directory(options: &DemoOptions) -> Result<Directory> {
-    let directory = World::new(options).directory(Directory::empty())?;
-    traces::with_names(directory)
+    Directory::of(demo_records(options), DateTime::UNIX_EPOCH)
 }
 
 /// Load a sample of 90 days and open it: organizations, teams, models, costs
@@ -109,9 +117,13 @@ impl DemoArgs {
         };
         let folder = marker::claim(&config.data_dir, wanted)?;
         let options = folder.options();
-        // The directory decides the local dates of events: it must be there first.
-        demo_directory(&options)?.save(&config.data_dir.join("directory.json"))?;
         let app = App::open(config, Arc::clone(clock)).await?;
+        // The directory decides the local dates of events: it must be there first.
+        let records = demo_records(&options);
+        let named = app.directory()?.edit(move |edit| {
+            records.into_iter().try_for_each(|record| edit.put_record(record).map(|_| ()))
+        });
+        named.await?;
         let loaded = load::load(&app, folder, &self.traces).await;
         if let Err(error) = loaded {
             app.close().await?;

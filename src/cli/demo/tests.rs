@@ -111,7 +111,8 @@ fn everybody_in_the_events_has_a_name_and_the_example_ids_exist() {
             (DirectoryKind::User, "user_id"),
             (DirectoryKind::ApiKey, "api_key_id"),
         ] {
-            assert!(directory.name(kind, text(event, field)).is_some(), "{field}");
+            let organization = text(event, "organization_id");
+            assert!(directory.name(kind, organization, text(event, field)).is_some(), "{field}");
         }
     }
     let (organization, user) = world::known_ids();

@@ -11,7 +11,7 @@ use rand::Rng;
 
 use super::draw::{Weighted, generator, uuid};
 use super::generate::DemoChunk;
-use crate::directory::{Directory, DirectoryKind};
+use crate::directory::{DirectoryKind, Entry, Record};
 use crate::error::{Context, Error, ErrorKind, Result};
 
 /// Users of each trace.
@@ -94,21 +94,23 @@ impl Trace {
 }
 
 /// Names of everybody in the traces.
-pub(super) fn with_names(mut directory: Directory) -> Result<Directory> {
+pub(super) fn records() -> Vec<Record> {
+    let mut records = Vec::new();
     for trace in &TRACES {
-        directory =
-            directory.with_organization(trace.organization_id, trace.organization, "UTC")?;
+        let id = trace.organization_id;
+        let mut add = |kind, thing: &str, name: &str| {
+            records.push(Record::Entry(Entry::new(kind, id, thing, name)));
+        };
+        add(DirectoryKind::Organization, id, trace.organization);
         for (team, name) in ["Team A", "Team B"].into_iter().enumerate() {
-            directory = directory.with_name(DirectoryKind::Team, &trace.team_id(team), name);
+            add(DirectoryKind::Team, &trace.team_id(team), name);
         }
         for (number, user) in (1..).zip(trace.users()) {
-            let name = format!("Trace user {number}");
-            directory = directory.with_name(DirectoryKind::User, &user.id, &name);
-            let name = format!("Key of trace user {number}");
-            directory = directory.with_name(DirectoryKind::ApiKey, &user.key_id, &name);
+            add(DirectoryKind::User, &user.id, &format!("Trace user {number}"));
+            add(DirectoryKind::ApiKey, &user.key_id, &format!("Key of trace user {number}"));
         }
     }
-    Ok(directory)
+    records
 }
 
 /// Reads the requests of one file.

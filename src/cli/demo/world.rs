@@ -1,5 +1,6 @@
 //! Who spends: organizations, teams, users and keys of the sample.
 
+use chrono::{DateTime, Days, NaiveDate, NaiveTime};
 use chrono_tz::Tz;
 use rand::Rng;
 use rand::rngs::StdRng;
@@ -8,8 +9,7 @@ use super::DemoOptions;
 use super::catalog::MODELS;
 use super::draw::{Weighted, chance, generator, heavy_tail, uuid};
 use super::names::{ENVIRONMENTS, FIRST_NAMES, LAST_NAMES, ORGANIZATIONS, PROJECTS, TEAMS};
-use crate::directory::{Directory, DirectoryKind};
-use crate::error::Result;
+use crate::directory::{Details, DirectoryKind, Entry, Membership, Record};
 
 /// How unequal organizations and users are: the largest of twenty
 /// organizations gets about 13 %.
@@ -95,22 +95,56 @@ impl World {
         Self { organizations: organizations.collect() }
     }
 
-    /// Adds everybody's name to `directory`.
-    pub(super) fn directory(&self, mut directory: Directory) -> Result<Directory> {
-        for organization in &self.organizations {
-            let Organization { id, name, time_zone, .. } = organization;
-            directory = directory.with_organization(id, name, time_zone.name())?;
-            for team in &organization.teams {
-                directory = directory.with_name(DirectoryKind::Team, &team.id, team.name);
-            }
-            for user in &organization.users {
-                directory = directory.with_name(DirectoryKind::User, &user.id, &user.name);
-                for key in &user.keys {
-                    directory = directory.with_name(DirectoryKind::ApiKey, &key.id, &key.name);
-                }
+    /// Everybody's name, team and keys. The sample starts on `first_day`.
+    pub(super) fn records(&self, first_day: NaiveDate) -> Vec<Record> {
+        self.organizations.iter().flat_map(|one| one.records(first_day)).collect()
+    }
+}
+
+impl Organization {
+    fn records(&self, first_day: NaiveDate) -> Vec<Record> {
+        let id = self.id.as_str();
+        let mut records = vec![Record::Entry(Entry::organization(id, self.name, self.time_zone))];
+        for team in &self.teams {
+            let department = Some(team.department.to_owned());
+            let entry = Entry::new(DirectoryKind::Team, id, &team.id, team.name);
+            records.push(Record::Entry(Entry { details: Details::Team { department }, ..entry }));
+        }
+        for user in &self.users {
+            let entry = Entry::new(DirectoryKind::User, id, &user.id, &user.name);
+            records.push(Record::Entry(entry));
+            records.extend(self.memberships(user, first_day).map(Record::Membership));
+            for key in &user.keys {
+                let details = Details::ApiKey {
+                    provider: None,
+                    environment: Some(key.environment.to_owned()),
+                    owner_user_id: Some(user.id.clone()),
+                    team_id: None,
+                };
+                let entry = Entry::new(DirectoryKind::ApiKey, id, &key.id, &key.name);
+                records.push(Record::Entry(Entry { details, ..entry }));
             }
         }
-        Ok(directory)
+        records
+    }
+
+    /// The user's team since before the sample, and since the move, if any.
+    fn memberships(&self, user: &User, first_day: NaiveDate) -> impl Iterator<Item = Membership> {
+        let midnight = |days: u32| {
+            (first_day + Days::new(days.into())).and_time(NaiveTime::MIN).and_utc()
+        };
+        let moved = user.moves.filter(|(_, team)| *team != user.team);
+        let membership = |team: usize, valid_from, valid_to| Membership {
+            organization_id: self.id.clone(),
+            user_id: user.id.clone(),
+            team_id: self.teams[team].id.clone(),
+            valid_from,
+            valid_to,
+            primary: true,
+        };
+        let first = membership(user.team, DateTime::UNIX_EPOCH, moved.map(|(day, _)| midnight(day)));
+        let second = moved.map(|(day, team)| membership(team, midnight(day), None));
+        std::iter::once(first).chain(second)
     }
 }
 

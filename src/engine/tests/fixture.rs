@@ -260,7 +260,7 @@ pub(super) fn three_part_view(root: &Path, parts: [&[Event]; 3]) -> Arc<View> {
 pub(super) fn engine(folder: &Path, change: impl FnOnce(&mut Config)) -> Engine {
     let mut config = Config { data_dir: folder.to_owned(), ..Config::default() };
     change(&mut config);
-    Engine::new(&config).expect("engine")
+    Engine::new(&config, crate::directory::SharedDirectory::default()).expect("engine")
 }
 
 /// All rows of a statement, as its text shows them: one line a row.

@@ -1,0 +1,2 @@
+-- How often was the directory changed? Columns: revision, shown.
+SELECT revision, shown FROM revision WHERE id = 1;

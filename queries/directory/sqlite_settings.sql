@@ -1,0 +1,6 @@
+-- How does SQLite keep the directory? Readers do not wait for a writer, a
+-- commit is on disk when it returns, references hold, a writer waits its turn.
+PRAGMA busy_timeout = 5000;
+PRAGMA journal_mode = WAL;
+PRAGMA synchronous = FULL;
+PRAGMA foreign_keys = ON;

@@ -1,0 +1,62 @@
+//! What things are and were called.
+
+use std::borrow::Cow;
+
+use chrono::{DateTime, Utc};
+
+use super::records::{DirectoryKind, Origin};
+use super::snapshot::Directory;
+
+/// So many last hex digits of its id tell an unnamed organization from others.
+const GENERATED_DIGITS: usize = 8;
+
+impl Directory {
+    /// What an organization calls a thing; also what it called one that is
+    /// deleted. `None` where nobody named it.
+    pub fn name(&self, kind: DirectoryKind, organization_id: &str, id: &str) -> Option<&str> {
+        let known = self.get(kind, organization_id, id);
+        let declared = known.filter(|entry| entry.origin == Origin::Declared);
+        declared.map(|entry| entry.name.as_str()).or_else(|| self.unplaced_name(kind, id))
+    }
+
+    /// The name that all organizations which know `id` agree on.
+    pub fn common_name(&self, kind: DirectoryKind, id: &str) -> Option<&str> {
+        match self.index.common_name(kind, id) {
+            Some(agreed) => agreed,
+            None => self.unplaced_name(kind, id),
+        }
+    }
+
+    /// What a thing was called at `time`: a later rename does not count. What
+    /// was named only afterwards had its first name already.
+    pub fn name_as_of(
+        &self,
+        kind: DirectoryKind,
+        organization_id: &str,
+        id: &str,
+        time: DateTime<Utc>,
+    ) -> Option<&str> {
+        let organization = self.organizations.get(organization_id);
+        let names = organization.and_then(|found| found.names.get(&kind)?.get(id));
+        let Some(names) = names else { return self.unplaced_name(kind, id) };
+        let until = names.iter().rev().find(|name| name.valid_from <= time);
+        until.or(names.first()).map(|name| name.name.as_str())
+    }
+
+    fn unplaced_name(&self, kind: DirectoryKind, id: &str) -> Option<&str> {
+        if self.unplaced.is_empty() {
+            return None;
+        }
+        self.unplaced.get(&(kind, id.to_owned())).map(String::as_str)
+    }
+}
+
+/// The name of what nobody named: of an organization its last digits, since
+/// a whole UUID is hard to read; everything else is called by its id.
+pub fn generated_name(kind: DirectoryKind, id: &str) -> Cow<'_, str> {
+    if kind != DirectoryKind::Organization {
+        return Cow::Borrowed(id);
+    }
+    let start = id.char_indices().rev().nth(GENERATED_DIGITS - 1).map_or(0, |(start, _)| start);
+    Cow::Owned(format!("Organization {}", &id[start..]))
+}

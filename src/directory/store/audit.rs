@@ -1,0 +1,79 @@
+//! The audit log: appended to, read from its end, never changed.
+
+use std::sync::{Mutex, PoisonError};
+
+use chrono::{DateTime, Utc};
+use sqlx::AnyConnection;
+use uuid::{ContextV7, Timestamp, Uuid};
+
+use super::load::{text, time};
+use super::write::micros;
+use super::{DirectoryStore, unavailable};
+use crate::directory::audit::{Audit, AuditRecord};
+use crate::error::{Context, Result};
+
+/// Greater than every id of a line.
+const AFTER_ALL: &str = "~";
+
+impl DirectoryStore {
+    /// Writes down who did what, now. Durable when it returns.
+    pub async fn append_audit(&self, audit: &Audit) -> Result<()> {
+        let mut connection = self.pool.acquire().await.map_err(unavailable)?;
+        let now = self.clock.now();
+        append(&mut connection, self.audit_ids.next(now), now, audit).await
+    }
+
+    /// The last `limit` lines, the latest first; with `before`, those that are
+    /// older than the line of this id.
+    pub async fn list_audit(&self, before: Option<&str>, limit: u32) -> Result<Vec<AuditRecord>> {
+        let statement = include_str!("../../../queries/directory/audit_before.sql");
+        let rows = sqlx::query(statement)
+            .bind(before.unwrap_or(AFTER_ALL))
+            .bind(i64::from(limit))
+            .fetch_all(&self.pool)
+            .await
+            .map_err(unavailable)?;
+        let read = |row| {
+            let details = text(row, "details")?;
+            let audit = Audit {
+                actor: text(row, "actor")?,
+                action: text(row, "action")?,
+                subject: text(row, "subject")?,
+                details: serde_json::from_str(&details).internal("reading the audit log")?,
+            };
+            Ok(AuditRecord { id: text(row, "id")?, at: time(row, "at")?, audit })
+        };
+        rows.iter().map(read).collect()
+    }
+}
+
+/// Ids of lines: they sort by time, and within a millisecond by a counter.
+#[derive(Debug, Default)]
+pub(super) struct AuditIds(Mutex<ContextV7>);
+
+impl AuditIds {
+    pub(super) fn next(&self, now: DateTime<Utc>) -> Uuid {
+        let context = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let seconds = u64::try_from(now.timestamp()).unwrap_or(0);
+        Uuid::new_v7(Timestamp::from_unix(&*context, seconds, now.timestamp_subsec_nanos()))
+    }
+}
+
+pub(super) async fn append(
+    connection: &mut AnyConnection,
+    id: Uuid,
+    now: DateTime<Utc>,
+    audit: &Audit,
+) -> Result<()> {
+    sqlx::query(include_str!("../../../queries/directory/append_audit.sql"))
+        .bind(id.to_string())
+        .bind(micros(now))
+        .bind(&audit.actor)
+        .bind(&audit.action)
+        .bind(&audit.subject)
+        .bind(audit.details.to_string())
+        .execute(connection)
+        .await
+        .map(|_| ())
+        .map_err(unavailable)
+}
