@@ -63,7 +63,7 @@ fn batches(options: &DemoOptions) -> impl Iterator<Item = RecordBatch> {
     let limits = IntakeLimits::from(&Config::default());
     let intake = Intake::new(directory.into(), Arc::clone(PriceBook::shipped()), limits);
     demo_events(options).map(move |chunk| {
-        let prepared = intake.prepare(&chunk.body, noon()).expect("a body");
+        let prepared = intake.prepare(Payload::native(&chunk.body), noon()).expect("a body");
         events_to_batch(&prepared.events).expect("a batch")
     })
 }

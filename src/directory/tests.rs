@@ -220,7 +220,7 @@ fn an_import_leaves_alone_what_its_columns_do_not_mention() {
         import(edit, records).map(|report| assert_eq!(report.changed, 1))
     });
     assert_eq!(renamed.time_zone(ACME), Tz::Europe__Berlin);
-    assert_eq!(renamed.name(DirectoryKind::Organization, ACME), Some("Acme Inc"));
+    assert_eq!(renamed.name(DirectoryKind::Organization, ACME, ACME), Some("Acme Inc"));
 }
 
 #[test]
