@@ -8,7 +8,7 @@ use arrow::datatypes::{Date32Type, Int64Type};
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use spendlake::cli::demo::{DemoOptions, demo_directory, demo_events};
 use spendlake::config::Config;
-use spendlake::ingest::{Intake, IntakeLimits};
+use spendlake::ingest::{Intake, IntakeLimits, Payload};
 use spendlake::model::events_to_batch;
 use spendlake::pricing::PriceBook;
 use spendlake::rollup::{Cube, CubeSnapshot, UsageFilter, daily_rows};
@@ -61,7 +61,8 @@ pub(crate) fn body(lines: usize) -> Vec<u8> {
 fn batches(options: &DemoOptions) -> impl Iterator<Item = RecordBatch> {
     let directory = demo_directory(options).expect("a directory");
     let limits = IntakeLimits::from(&Config::default());
-    let intake = Intake::new(directory.into(), Arc::clone(PriceBook::shipped()), limits);
+    let prices = Arc::clone(PriceBook::shipped());
+    let intake = Intake::new(directory.into(), prices, Arc::default(), limits);
     demo_events(options).map(move |chunk| {
         let prepared = intake.prepare(Payload::native(&chunk.body), noon()).expect("a body");
         events_to_batch(&prepared.events).expect("a batch")

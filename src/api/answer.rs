@@ -34,12 +34,7 @@ impl AnswerName {
     /// Names the answer of `route` to `request`, whose debug form must hold
     /// everything that the answer depends on beside the view and the names
     /// of the directory, whose revision is `names`.
-    pub(crate) fn new(
-        view: &View,
-        names: i64,
-        route: &str,
-        request: &impl fmt::Debug,
-    ) -> Self {
+    pub(crate) fn new(view: &View, names: i64, route: &str, request: &impl fmt::Debug) -> Self {
         let sequence = i64::try_from(view.sequence).unwrap_or(i64::MAX);
         let state = [sequence, view.events.version, view.daily.version, view.as_of_micros, names];
         Self { state, request: format!("{route} {request:?}") }

@@ -9,6 +9,7 @@ mod verify;
 
 use std::sync::{Arc, OnceLock};
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 
 use crate::api::IngestDoor;
@@ -19,6 +20,7 @@ use crate::engine::{Engine, StaticTable};
 use crate::error::{Error, Result};
 use crate::flush::{Opening, Store, View};
 use crate::ingest::{Intake, IntakeLimits};
+use crate::model::ClosedMonths;
 use crate::pricing::PriceBook;
 use crate::query::Queries;
 
@@ -46,6 +48,7 @@ pub struct App {
     /// Empty until the log is replayed.
     store: Arc<OnceLock<Arc<Store>>>,
     door: Arc<IngestDoor>,
+    closed_months: Arc<ArcSwap<ClosedMonths>>,
 }
 
 impl App {
@@ -63,7 +66,9 @@ impl App {
         let queries = Arc::new(Queries::new(Arc::clone(&engine), names.clone())?);
         let store = Arc::new(OnceLock::new());
         let limits = IntakeLimits::from(config);
-        let intake = Arc::new(Intake::new(names.clone(), prices, limits));
+        let closed_months: Arc<ArcSwap<ClosedMonths>> = Arc::default();
+        let months = Arc::clone(&closed_months);
+        let intake = Arc::new(Intake::new(names.clone(), prices, months, limits));
         let registrar = Arc::new(OnceLock::new());
         let clocks = Arc::clone(&clock);
         let door =
@@ -81,6 +86,7 @@ impl App {
             polling: OnceLock::new(),
             store,
             door: Arc::new(door),
+            closed_months,
         }))
     }
 
@@ -92,6 +98,7 @@ impl App {
             application: format!("node/{}", self.node.node_id),
             epoch: self.node.epoch,
             directory_lock: Arc::<lock::FileLock>::clone(&self.lock),
+            closed_months: Arc::clone(&self.closed_months),
         };
         let store = Store::open(&self.config, opening, Arc::clone(&self.clock)).await?;
         self.store.set(Arc::new(store)).map_err(|_| Error::internal("the store was opened twice"))

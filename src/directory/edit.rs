@@ -124,9 +124,8 @@ impl Edit {
             )));
         }
         let known = self.directory.memberships(organization_id, user_id).iter();
-        let same = |one: &&Membership| {
-            one.team_id == *team_id && one.valid_from == membership.valid_from
-        };
+        let same =
+            |one: &&Membership| one.team_id == *team_id && one.valid_from == membership.valid_from;
         let change = match known.clone().find(same) {
             None => Change::Created,
             Some(known) if *known != membership => Change::Changed,
@@ -315,9 +314,11 @@ impl Edit {
         end: DateTime<Utc>,
         matches: impl Fn(&Membership) -> bool,
     ) -> Vec<Membership> {
-        let open = |one: &Membership| one.valid_to.is_none_or(|until| until > end.max(one.valid_from));
+        let open =
+            |one: &Membership| one.valid_to.is_none_or(|until| until > end.max(one.valid_from));
         let all = self.directory.all_memberships(organization_id);
-        let mut ended: Vec<Membership> = all.filter(|one| matches(one) && open(one)).cloned().collect();
+        let mut ended: Vec<Membership> =
+            all.filter(|one| matches(one) && open(one)).cloned().collect();
         for membership in &mut ended {
             membership.valid_to = Some(end.max(membership.valid_from));
             self.store_membership(membership.clone());

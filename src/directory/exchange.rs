@@ -82,8 +82,8 @@ pub fn import(edit: &mut Edit, mut records: Vec<FileRecord>) -> Result<ImportRep
         let record = fields.record(kind, Some(edit.directory()), now);
         let record = record.map_err(|fault| at(&place, &fault))?;
         let change = edit.put_record(record);
-        let change =
-            change.map_err(|error| Error::invalid(format!("{place}: {error}; nothing was stored")))?;
+        let change = change
+            .map_err(|error| Error::invalid(format!("{place}: {error}; nothing was stored")))?;
         *match change {
             Change::Created => &mut report.created,
             Change::Changed => &mut report.changed,
@@ -123,8 +123,7 @@ pub fn export(directory: &Directory, format: FileFormat) -> Result<Vec<u8>> {
 
 /// Every record, what others refer to first.
 pub fn records(directory: &Directory) -> Vec<Record> {
-    let mut records: Vec<Record> =
-        directory.organizations().cloned().map(Record::Entry).collect();
+    let mut records: Vec<Record> = directory.organizations().cloned().map(Record::Entry).collect();
     let ids: Vec<&str> = directory.organizations().map(|entry| entry.id.as_str()).collect();
     for kind in RecordKind::ALL {
         for id in &ids {
@@ -191,7 +190,9 @@ fn parse_csv(bytes: &[u8]) -> Result<Vec<FileRecord>> {
 
 fn parse_json(bytes: &[u8]) -> Result<Vec<FileRecord>> {
     let wrong = |why: String| {
-        Error::invalid(format!("the file is not a JSON array of objects: {why}; nothing was stored"))
+        Error::invalid(format!(
+            "the file is not a JSON array of objects: {why}; nothing was stored"
+        ))
     };
     let elements: Vec<serde_json::Map<String, Value>> =
         serde_json::from_slice(bytes).map_err(|error| wrong(error.to_string()))?;

@@ -184,7 +184,8 @@ impl Fields {
             _ => self.organization_id("organization_id")?,
         };
         let known = known.and_then(|known| known.get(kind, &organization_id, &id));
-        let mut entry = known.cloned().unwrap_or_else(|| Entry::new(kind, &organization_id, &id, ""));
+        let mut entry =
+            known.cloned().unwrap_or_else(|| Entry::new(kind, &organization_id, &id, ""));
         if self.0.contains_key("name") || known.is_none() {
             entry.name = self.required("name")?.to_owned();
         }
@@ -229,7 +230,11 @@ impl Fields {
 
     /// Without `valid_from` it is the membership of this team that has not
     /// ended, or else one that starts now.
-    fn membership(&self, known: Option<&Directory>, now: DateTime<Utc>) -> Result<Membership, Fault> {
+    fn membership(
+        &self,
+        known: Option<&Directory>,
+        now: DateTime<Utc>,
+    ) -> Result<Membership, Fault> {
         let organization_id = self.organization_id("organization_id")?;
         let user_id = self.required("user_id")?.to_owned();
         let team_id = self.required("team_id")?.to_owned();
@@ -261,7 +266,8 @@ impl Fields {
             };
         }
         if let Some(end) = membership.valid_to.filter(|end| *end < membership.valid_from) {
-            let rule = format!("it must not be before valid_from ({})", shown(membership.valid_from));
+            let rule =
+                format!("it must not be before valid_from ({})", shown(membership.valid_from));
             return Err(Fault::new("valid_to", Some(&shown(end)), rule));
         }
         Ok(membership)

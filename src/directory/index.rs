@@ -23,7 +23,11 @@ impl Index {
         let mut index = Self::default();
         for organization in organizations.values() {
             index.add(&organization.entry);
-            organization.entries.values().flat_map(BTreeMap::values).for_each(|entry| index.add(entry));
+            organization
+                .entries
+                .values()
+                .flat_map(BTreeMap::values)
+                .for_each(|entry| index.add(entry));
         }
         index
     }
@@ -44,7 +48,10 @@ impl Index {
             organizations.get(id).into_iter().for_each(|found| self.add(&found.entry));
             return;
         }
-        organizations.values().filter_map(|one| one.get(kind, id)).for_each(|entry| self.add(entry));
+        organizations
+            .values()
+            .filter_map(|one| one.get(kind, id))
+            .for_each(|entry| self.add(entry));
     }
 
     fn add(&mut self, entry: &Entry) {
@@ -60,7 +67,10 @@ impl Index {
             Some(_) => {}
         }
         if entry.kind() == DirectoryKind::ApiKey {
-            self.key_owners.entry(entry.id.clone()).or_default().push(entry.organization_id.clone());
+            self.key_owners
+                .entry(entry.id.clone())
+                .or_default()
+                .push(entry.organization_id.clone());
         }
     }
 

@@ -70,8 +70,12 @@ async fn register_all(store: Arc<DirectoryStore>, mut receiver: mpsc::Receiver<M
             }
         }
         if let Err(error) = register(&store, seen).await {
-            metrics::counter!("spendlake_background_errors_total", "step" => "register").increment(1);
-            tracing::warn!(error = error.full_message(), "ids were not registered; they will be seen again");
+            metrics::counter!("spendlake_background_errors_total", "step" => "register")
+                .increment(1);
+            tracing::warn!(
+                error = error.full_message(),
+                "ids were not registered; they will be seen again"
+            );
         }
         for sender in waiting {
             let _ = sender.send(());

@@ -87,7 +87,10 @@ impl Directory {
         organization_id: &str,
     ) -> impl Iterator<Item = &Entry> {
         let organization = self.organizations.get(organization_id);
-        organization.and_then(|found| found.entries.get(&kind)).into_iter().flat_map(BTreeMap::values)
+        organization
+            .and_then(|found| found.entries.get(&kind))
+            .into_iter()
+            .flat_map(BTreeMap::values)
     }
 
     /// A user's memberships, in the order of team and start.

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    ArrayRef, BooleanArray, RecordBatch, StringArray, TimestampMicrosecondArray,
-};
+use arrow::array::{ArrayRef, BooleanArray, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use chrono::{DateTime, Utc};
 
@@ -21,7 +19,8 @@ impl Directory {
     /// the columns of the database's table of the same name; times are UTC.
     pub fn tables(&self) -> Result<Vec<(&'static str, RecordBatch)>> {
         let organizations: Vec<&Entry> = self.organizations().collect();
-        let mut tables = vec![("organizations", table(DirectoryKind::Organization, &organizations)?)];
+        let mut tables =
+            vec![("organizations", table(DirectoryKind::Organization, &organizations)?)];
         for (name, kind) in TABLE_NAMES[1..5].iter().zip(&DirectoryKind::ALL[1..]) {
             let entries: Vec<&Entry> =
                 organizations.iter().flat_map(|one| self.entries(*kind, &one.id)).collect();
@@ -32,7 +31,8 @@ impl Directory {
     }
 
     fn memberships_table(&self) -> Result<RecordBatch> {
-        let all: Vec<_> = self.organizations().flat_map(|one| self.all_memberships(&one.id)).collect();
+        let all: Vec<_> =
+            self.organizations().flat_map(|one| self.all_memberships(&one.id)).collect();
         let mut columns = Columns::default();
         columns.texts("organization_id", all.iter().map(|one| Some(one.organization_id.as_str())));
         columns.texts("user_id", all.iter().map(|one| Some(one.user_id.as_str())));

@@ -139,15 +139,14 @@ fn a_name_over_all_organizations_is_one_that_they_agree_on() {
 
 #[test]
 fn what_was_only_seen_gives_no_name_owns_no_key_and_changes_no_answer() {
-    let sighting = |kind, id: &str| Sighting {
-        kind,
-        organization_id: BETA.to_owned(),
-        id: id.to_owned(),
-    };
+    let sighting =
+        |kind, id: &str| Sighting { kind, organization_id: BETA.to_owned(), id: id.to_owned() };
     let mut edit = Edit::new(directory([]), start());
-    for (kind, id) in
-        [(DirectoryKind::User, "ada"), (DirectoryKind::ApiKey, "key"), (DirectoryKind::ApiKey, "k2")]
-    {
+    for (kind, id) in [
+        (DirectoryKind::User, "ada"),
+        (DirectoryKind::ApiKey, "key"),
+        (DirectoryKind::ApiKey, "k2"),
+    ] {
         assert_eq!(edit.register(&sighting(kind, id)).expect("registered"), Change::Created);
         assert_eq!(edit.register(&sighting(kind, id)).expect("again"), Change::Unchanged);
     }
@@ -243,8 +242,8 @@ fn an_import_error_names_line_field_value_and_rule() {
         ),
     ] {
         let mut edit = Edit::new(directory([]), start());
-        let done = parse(file.as_bytes(), FileFormat::Csv)
-            .and_then(|records| import(&mut edit, records));
+        let done =
+            parse(file.as_bytes(), FileFormat::Csv).and_then(|records| import(&mut edit, records));
         let message = done.expect_err(file).to_string();
         for part in named {
             assert!(message.contains(part), "{part}: {message}");

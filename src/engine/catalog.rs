@@ -34,6 +34,7 @@ macro_rules! views {
 
 views![
     "usage_daily",
+    "usage_daily_net",
     "conversations",
     "organization_daily_stats",
     "organization_weekly_stats",
@@ -45,6 +46,9 @@ views![
     "user_weekly_stats",
     "user_monthly_stats",
 ];
+
+/// Views that only our own views use.
+const INTERNAL_VIEWS: [&str; 1] = ["usage_daily_net"];
 
 /// Whether the lake or the directory uses `name`.
 pub(super) fn is_reserved(name: &str) -> bool {
@@ -80,10 +84,20 @@ impl ViewTables {
     }
 
     fn static_table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        let found = self.static_tables.iter().flat_map(|tables| tables.iter()).find(|table| table.name == name);
+        let found = self
+            .static_tables
+            .iter()
+            .flat_map(|tables| tables.iter())
+            .find(|table| table.name == name);
         let Some(StaticTable { batch, .. }) = found else { return Ok(None) };
         let table = MemTable::try_new(batch.schema(), vec![vec![batch.clone()]])?;
         Ok(Some(Arc::new(table)))
+    }
+
+    /// The views that statements may name.
+    fn views(&self) -> impl Iterator<Item = &'static (&'static str, &'static str)> {
+        let inside = self.inside;
+        VIEWS.iter().filter(move |(name, _)| inside || !INTERNAL_VIEWS.contains(name))
     }
 
     /// Plans a view over the tables of the same [`View`]; views may build on
@@ -100,8 +114,9 @@ impl ViewTables {
 impl SchemaProvider for ViewTables {
     fn table_names(&self) -> Vec<String> {
         let lake = SOURCES.iter().filter(|source| self.inside || !source.internal);
-        let names = lake.map(|source| source.name).chain(VIEWS.iter().map(|(name, _)| *name));
-        let statics = self.static_tables.iter().flat_map(|tables| tables.iter().map(|table| table.name.clone()));
+        let names = lake.map(|source| source.name).chain(self.views().map(|(name, _)| *name));
+        let statics = self.static_tables.iter().flat_map(|tables| tables.iter());
+        let statics = statics.map(|table| table.name.clone());
         names.map(str::to_owned).chain(statics).collect()
     }
 
@@ -109,7 +124,7 @@ impl SchemaProvider for ViewTables {
         if let Some(table) = self.lake_table(name)? {
             return Ok(Some(table));
         }
-        match VIEWS.iter().find(|(view, _)| *view == name) {
+        match self.views().find(|(view, _)| *view == name) {
             Some((_, text)) => self.plan(text).await.map(Some),
             None => self.static_table(name),
         }

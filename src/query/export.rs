@@ -59,7 +59,7 @@ impl Queries {
                 match rows {
                     ExportRows::Groups(by) => {
                         queries.export_groups(&view, &directory, &filter, &by).await
-                    },
+                    }
                     ExportRows::Events => queries.export_events(&view, &filter).await,
                 }
             })

@@ -61,7 +61,9 @@ fn whole(cost: &str) -> Measures {
 }
 
 async fn page(question: &Question, usage: &RecordBatch, request: &ListRequest) -> Page<Item> {
-    let usage = label(usage, &request.group_by, &Directory::empty()).expect("labels");
+    let directory = Directory::empty();
+    let names = Names::new(&directory, &request.filter);
+    let usage = label(usage, &request.group_by, &names).expect("labels");
     let tables = HashMap::from([("usage", usage)]);
     let rows = question
         .run(tables, &breakdown_shape(request), breakdown_parameters(request))

@@ -130,9 +130,8 @@ impl Organization {
 
     /// The user's team since before the sample, and since the move, if any.
     fn memberships(&self, user: &User, first_day: NaiveDate) -> impl Iterator<Item = Membership> {
-        let midnight = |days: u32| {
-            (first_day + Days::new(days.into())).and_time(NaiveTime::MIN).and_utc()
-        };
+        let midnight =
+            |days: u32| (first_day + Days::new(days.into())).and_time(NaiveTime::MIN).and_utc();
         let moved = user.moves.filter(|(_, team)| *team != user.team);
         let membership = |team: usize, valid_from, valid_to| Membership {
             organization_id: self.id.clone(),
@@ -142,7 +141,8 @@ impl Organization {
             valid_to,
             primary: true,
         };
-        let first = membership(user.team, DateTime::UNIX_EPOCH, moved.map(|(day, _)| midnight(day)));
+        let first =
+            membership(user.team, DateTime::UNIX_EPOCH, moved.map(|(day, _)| midnight(day)));
         let second = moved.map(|(day, team)| membership(team, midnight(day), None));
         std::iter::once(first).chain(second)
     }

@@ -62,7 +62,8 @@ impl DirectoryStore {
             .after_connect(move |connection, _| {
                 Box::pin(async move {
                     if embedded {
-                        let statement = include_str!("../../../queries/directory/sqlite_settings.sql");
+                        let statement =
+                            include_str!("../../../queries/directory/sqlite_settings.sql");
                         sqlx::raw_sql(statement).execute(connection).await?;
                     }
                     Ok(())
@@ -102,11 +103,12 @@ impl DirectoryStore {
         let _turn = self.turn.lock().await;
         let mut transaction = self.pool.begin().await.map_err(unavailable)?;
         // Takes the lock that keeps other nodes out, before anything is read.
-        let revision: i64 = sqlx::query(include_str!("../../../queries/directory/next_revision.sql"))
-            .fetch_one(&mut *transaction)
-            .await
-            .and_then(|row| row.try_get(0))
-            .map_err(unavailable)?;
+        let revision: i64 =
+            sqlx::query(include_str!("../../../queries/directory/next_revision.sql"))
+                .fetch_one(&mut *transaction)
+                .await
+                .and_then(|row| row.try_get(0))
+                .map_err(unavailable)?;
         let known = self.shared.load();
         let base = if known.revision() == revision - 1 {
             Directory::clone(&known)
