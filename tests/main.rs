@@ -4,6 +4,7 @@ mod support;
 
 mod bad_input;
 mod crash;
+mod directory;
 mod faults;
 mod model;
 mod old_copies;

@@ -47,6 +47,17 @@ pub(crate) fn decode_event(request: u64, cursor: &str) -> Result<EventPosition, 
     Ok(EventPosition { time_micros, source, event_id, quantity })
 }
 
+/// A place in a list that is ordered by ids.
+pub(crate) fn encode_id(request: u64, id: &str) -> String {
+    encode(&(request, id))
+}
+
+pub(crate) fn decode_id(request: u64, cursor: &str) -> Result<String, Problem> {
+    let (of, id): (u64, String) = decode(cursor)?;
+    check(of, request, cursor)?;
+    Ok(id)
+}
+
 fn encode(place: &impl Serialize) -> String {
     // Tuples of numbers and texts always have a JSON form.
     URL_SAFE_NO_PAD.encode(serde_json::to_vec(place).unwrap_or_default())

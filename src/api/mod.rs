@@ -5,6 +5,7 @@ mod answer;
 mod compare;
 mod conversations;
 mod cursor;
+mod directory;
 mod export;
 mod filters;
 mod health;
@@ -50,6 +51,7 @@ use crate::rollup::Dimension;
 use answer::{AnswerCache, AnswerName};
 use problem::{Problem, complete_problems};
 
+pub use directory::DirectoryDoor;
 pub use health::HealthState;
 pub use ingest::{IngestDoor, not_ready};
 pub use service::service;

@@ -18,6 +18,7 @@ use tower_http::trace::TraceLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::directory::{self, DirectoryDoor};
 use super::health::{self, HealthState};
 use super::ingest::{self, IngestDoor};
 use super::problem::Problem;
@@ -25,16 +26,18 @@ use super::{ApiState, routes as analytics_routes, serve};
 use crate::clock::Clock;
 use crate::error::{ErrorKind, Result};
 
-/// All routes: analytics and SQL over `state`, ingest through `door`, health.
+/// All routes: analytics and SQL over `state`, ingest through `door`, the
+/// directory, health.
 pub fn service(
     state: ApiState,
     door: Arc<IngestDoor>,
+    directory: DirectoryDoor,
     health: Arc<HealthState>,
     clock: Arc<dyn Clock>,
 ) -> Result<Router> {
     // A 503 is an answer, not a failure to log; a problem logs itself.
     let request_ids = SetRequestIdLayer::x_request_id(TimedRequestId(clock));
-    let router = serve(all_routes(door, health), state)?;
+    let router = serve(all_routes(door, directory, health), state)?;
     Ok(router
         .layer(CatchPanicLayer::custom(panicked))
         .layer(axum::middleware::from_fn(measure))
@@ -43,14 +46,18 @@ pub fn service(
         .layer(request_ids))
 }
 
-fn all_routes(door: Arc<IngestDoor>, health: Arc<HealthState>) -> OpenApiRouter<ApiState> {
+fn all_routes(
+    door: Arc<IngestDoor>,
+    directory: DirectoryDoor,
+    health: Arc<HealthState>,
+) -> OpenApiRouter<ApiState> {
     let ingest = OpenApiRouter::new().routes(routes!(ingest::post_events)).with_state(door);
     let health = OpenApiRouter::new()
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(health::metrics_page))
         .with_state(health);
-    analytics_routes().merge(ingest).merge(health)
+    analytics_routes().merge(directory::routes(directory)).merge(ingest).merge(health)
 }
 
 /// Ids that sort by time.

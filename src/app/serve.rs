@@ -85,6 +85,7 @@ impl App {
             Arc::clone(&self.clock),
         );
         let health = HealthState { store, metrics: observe::install()? };
-        service(api, Arc::clone(&self.door), Arc::new(health), Arc::clone(&self.clock))
+        let (door, directory) = (Arc::clone(&self.door), Arc::clone(&self.directory));
+        service(api, door, directory, Arc::new(health), Arc::clone(&self.clock))
     }
 }

@@ -328,7 +328,7 @@ impl Edit {
 }
 
 /// The error of asking for what the directory does not know.
-pub(super) fn unknown(kind: DirectoryKind, organization_id: &str, id: &str) -> Error {
+pub fn unknown(kind: DirectoryKind, organization_id: &str, id: &str) -> Error {
     let noun = kind.noun();
     Error::not_found(match kind {
         DirectoryKind::Organization => {

@@ -150,7 +150,8 @@ pub fn kind_of(record: &Record) -> RecordKind {
     }
 }
 
-fn json(record: &Record) -> Value {
+/// A record as a JSON object with its kind.
+pub fn json(record: &Record) -> Value {
     let mut object = serde_json::Map::new();
     object.insert("kind".to_owned(), kind_of(record).as_str().into());
     for (name, text) in Fields::from(record).iter() {

@@ -21,7 +21,7 @@ mod tables;
 mod tests;
 
 pub use audit::{Audit, AuditRecord};
-pub use edit::{Change, Edit, Sighting};
+pub use edit::{Change, Edit, Sighting, unknown};
 pub use fields::{Fault, Fields, RecordKind};
 pub use names::generated_name;
 pub use records::{Details, DirectoryKind, Entry, Membership, NameSince, Origin, Record};

@@ -4,4 +4,5 @@ pub(crate) mod app;
 pub(crate) mod difference;
 pub(crate) mod events;
 pub(crate) mod naive;
+pub(crate) mod postgres;
 pub(crate) mod server;

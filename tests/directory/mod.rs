@@ -1,0 +1,4 @@
+//! Organizations and what belongs to them: the database, the routes, and what
+//! they do to events.
+
+mod store;
