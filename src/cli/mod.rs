@@ -4,6 +4,7 @@
 mod compact;
 mod completions;
 pub mod demo;
+mod directory;
 mod doctor;
 mod feed;
 mod import;
@@ -78,6 +79,7 @@ enum Verb {
     Serve(serve::ServeArgs),
     Demo(demo::DemoArgs),
     Import(import::ImportArgs),
+    Directory(directory::DirectoryArgs),
     Sql(sql::SqlArgs),
     Verify(verify::VerifyArgs),
     Compact(compact::CompactArgs),
@@ -152,6 +154,7 @@ impl Verb {
             Self::Serve(args) => args.run(&session).await,
             Self::Demo(args) => args.run(session).await,
             Self::Import(args) => args.run(&session).await,
+            Self::Directory(args) => args.run(&session).await,
             Self::Sql(args) => args.run(&session).await,
             Self::Verify(args) => args.run(&session).await,
             Self::Compact(args) => args.run(&session).await,

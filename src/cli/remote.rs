@@ -8,6 +8,7 @@ use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use serde::Deserialize;
 
 use super::feed::Stored;
+use crate::directory::exchange::ImportReport;
 use crate::error::{Context, Error, ErrorKind, Result};
 
 /// A healthy local server answers `/healthz` well within this.
@@ -83,6 +84,32 @@ impl Remote {
         let body = serde_json::json!({"query": query, "format": "arrow"});
         let answer = self.send(self.client.post(self.url("/api/sql")).json(&body)).await?;
         if answer.status().is_success() { Ok(answer) } else { Err(refusal(answer).await) }
+    }
+
+    /// Imports a directory file; all of it or nothing.
+    pub(super) async fn import_directory(
+        &self,
+        file: Bytes,
+        media_type: &str,
+    ) -> Result<ImportReport> {
+        let request = self.client.post(self.url("/api/directory/import"));
+        let answer = self.send(request.header("content-type", media_type).body(file)).await?;
+        if !answer.status().is_success() {
+            return Err(refusal(answer).await);
+        }
+        let bytes = answer.bytes().await.context(ErrorKind::Unavailable, self.broke_off())?;
+        serde_json::from_slice(&bytes).internal("reading the server's answer to an import")
+    }
+
+    /// The whole directory as a file of this format.
+    pub(super) async fn export_directory(&self, format: &str) -> Result<Vec<u8>> {
+        let request = self.client.get(self.url("/api/directory/export"));
+        let answer = self.send(request.query(&[("format", format)])).await?;
+        if !answer.status().is_success() {
+            return Err(refusal(answer).await);
+        }
+        let bytes = answer.bytes().await.context(ErrorKind::Unavailable, self.broke_off())?;
+        Ok(bytes.to_vec())
     }
 
     fn url(&self, path: &str) -> String {

@@ -56,7 +56,7 @@ pub struct Edit {
 
 impl Edit {
     /// A change to `base`, made at `now`.
-    pub(super) fn new(base: Directory, now: DateTime<Utc>) -> Self {
+    pub fn new(base: Directory, now: DateTime<Utc>) -> Self {
         let (rows, audit) = (Vec::new(), Vec::new());
         Self { directory: base, rows, audit, shows: false, touched: BTreeSet::new(), now }
     }

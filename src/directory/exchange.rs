@@ -1,7 +1,7 @@
 //! The directory as a file: CSV with a column `kind`, or a JSON array of
 //! objects. What is exported can be imported again, and changes nothing then.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::edit::{Change, Edit};
@@ -42,7 +42,7 @@ pub enum FileFormat {
 }
 
 /// What an import did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ImportReport {
     /// Records that were not there.
     pub created: u64,

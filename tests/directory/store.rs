@@ -73,11 +73,17 @@ async fn every_promise(place: impl Fn() -> Place) {
 /// A place whose schema exists, where the database has schemas.
 async fn fresh(place: &impl Fn() -> Place) -> Place {
     let place = place();
-    if let Some((url, schema)) = place.config.directory_url.split_once("?options=-c%20search_path%3D") {
+    if let Some((url, schema)) =
+        place.config.directory_url.split_once("?options=-c%20search_path%3D")
+    {
         sqlx::any::install_default_drivers();
-        let mut connection = <sqlx::AnyConnection as sqlx::Connection>::connect(url).await.expect("it");
+        let mut connection =
+            <sqlx::AnyConnection as sqlx::Connection>::connect(url).await.expect("it");
         let statement = format!("CREATE SCHEMA {schema}");
-        sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&mut connection).await.expect("schema");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(statement))
+            .execute(&mut connection)
+            .await
+            .expect("schema");
     }
     place
 }
@@ -257,10 +263,10 @@ async fn the_audit_log_reads_from_its_end(place: &Place) {
         .await
         .expect("a change");
     let lines = store.list_audit(None, 2).await.expect("lines");
-    assert_eq!(lines.iter().map(|line| line.audit.clone()).collect::<Vec<_>>(), [
-        audit("three"),
-        audit("two")
-    ]);
+    assert_eq!(
+        lines.iter().map(|line| line.audit.clone()).collect::<Vec<_>>(),
+        [audit("three"), audit("two")]
+    );
     assert_eq!(lines[0].at, noon());
     let rest = store.list_audit(Some(&lines[1].id), 10).await.expect("lines");
     assert_eq!(rest.iter().map(|line| line.audit.clone()).collect::<Vec<_>>(), [audit("one")]);

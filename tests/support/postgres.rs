@@ -32,7 +32,8 @@ impl Postgres {
             .status()
             .expect("initdb runs");
         assert!(made.success(), "initdb failed");
-        let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("it").port();
+        let port =
+            TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("it").port();
         let server = as_server_user(&program("postgres"))
             .args(["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="])
             .args(["-c", "fsync=off", "-p", &port.to_string(), "-D"])
@@ -93,7 +94,10 @@ fn is_root() -> bool {
 fn give_to_server_user(folder: &Path) {
     if is_root() {
         let given = Command::new("chown").args(["-R", "postgres"]).arg(folder).status();
-        assert!(given.is_ok_and(|status| status.success()), "no user postgres to run the server as");
+        assert!(
+            given.is_ok_and(|status| status.success()),
+            "no user postgres to run the server as"
+        );
     }
 }
 

@@ -19,7 +19,7 @@ use crate::error::Error;
 macro_rules! thing_routes {
     (
         $kind:ident, $wire:ident, $path:literal, $thing:literal, $tag:literal,
-        ($($id:ident),+), $params:tt, $get:ident, $put:ident, $delete:ident
+        ($($id:ident),+), $ids:tt, $params:tt, $get:ident, $put:ident, $delete:ident
     ) => {
         #[doc = concat!("Reads ", $thing, ".")]
         #[utoipa::path(
@@ -28,7 +28,7 @@ macro_rules! thing_routes {
         )]
         pub(crate) async fn $get(
             State(door): State<DirectoryDoor>,
-            Path(($($id,)+)): Path<thing_routes!(@texts $($id)+)>,
+            Path(($($id,)+)): Path<$ids>,
         ) -> Result<Response, Problem> {
             get(&door, PathName::of(DirectoryKind::$kind, [$(&$id),+].as_slice())?)
         }
@@ -44,7 +44,7 @@ macro_rules! thing_routes {
         )]
         pub(crate) async fn $put(
             State(door): State<DirectoryDoor>,
-            Path(($($id,)+)): Path<thing_routes!(@texts $($id)+)>,
+            Path(($($id,)+)): Path<$ids>,
             headers: HeaderMap,
             body: Result<Bytes, BytesRejection>,
         ) -> Result<Response, Problem> {
@@ -59,43 +59,89 @@ macro_rules! thing_routes {
         )]
         pub(crate) async fn $delete(
             State(door): State<DirectoryDoor>,
-            Path(($($id,)+)): Path<thing_routes!(@texts $($id)+)>,
+            Path(($($id,)+)): Path<$ids>,
         ) -> Result<Response, Problem> {
             delete(&door, PathName::of(DirectoryKind::$kind, [$(&$id),+].as_slice())?).await
         }
     };
-    (@texts $one:ident) => { (String,) };
-    (@texts $one:ident $two:ident) => { (String, String) };
 }
 
 thing_routes!(
-    Organization, Organization, "/api/organizations/{id}", "an organization", "directory",
-    (id), (("id" = String, Path, description = "A UUID")),
-    get_organization, put_organization, delete_organization
+    Organization,
+    Organization,
+    "/api/organizations/{id}",
+    "an organization",
+    "directory",
+    (id),
+    (String,),
+    (("id" = String, Path, description = "A UUID")),
+    get_organization,
+    put_organization,
+    delete_organization
 );
 thing_routes!(
-    Department, Named, "/api/organizations/{id}/departments/{department}", "a department", "directory",
+    Department,
+    Named,
+    "/api/organizations/{id}/departments/{department}",
+    "a department",
+    "directory",
     (id, department),
-    (("id" = String, Path, description = "The organization"), ("department" = String, Path, description = "What events call it")),
-    get_department, put_department, delete_department
+    (String, String),
+    (
+        ("id" = String, Path, description = "The organization"),
+        ("department" = String, Path, description = "What events call it")
+    ),
+    get_department,
+    put_department,
+    delete_department
 );
 thing_routes!(
-    Team, Team, "/api/organizations/{id}/teams/{team}", "a team", "directory",
+    Team,
+    Team,
+    "/api/organizations/{id}/teams/{team}",
+    "a team",
+    "directory",
     (id, team),
-    (("id" = String, Path, description = "The organization"), ("team" = String, Path, description = "What events call it")),
-    get_team, put_team, delete_team
+    (String, String),
+    (
+        ("id" = String, Path, description = "The organization"),
+        ("team" = String, Path, description = "What events call it")
+    ),
+    get_team,
+    put_team,
+    delete_team
 );
 thing_routes!(
-    User, Named, "/api/organizations/{id}/users/{user}", "a user", "directory",
+    User,
+    Named,
+    "/api/organizations/{id}/users/{user}",
+    "a user",
+    "directory",
     (id, user),
-    (("id" = String, Path, description = "The organization"), ("user" = String, Path, description = "What events call it")),
-    get_user, put_user, delete_user
+    (String, String),
+    (
+        ("id" = String, Path, description = "The organization"),
+        ("user" = String, Path, description = "What events call it")
+    ),
+    get_user,
+    put_user,
+    delete_user
 );
 thing_routes!(
-    ApiKey, ApiKey, "/api/organizations/{id}/api-keys/{key}", "an API key (deleting it revokes it)", "directory",
+    ApiKey,
+    ApiKey,
+    "/api/organizations/{id}/api-keys/{key}",
+    "an API key (deleting it revokes it)",
+    "directory",
     (id, key),
-    (("id" = String, Path, description = "The organization"), ("key" = String, Path, description = "Its identifier, not the key")),
-    get_api_key, put_api_key, delete_api_key
+    (String, String),
+    (
+        ("id" = String, Path, description = "The organization"),
+        ("key" = String, Path, description = "Its identifier, not the key")
+    ),
+    get_api_key,
+    put_api_key,
+    delete_api_key
 );
 
 /// What a path names.

@@ -109,7 +109,11 @@ pub(crate) async fn delete_membership(
     let organization_id = organization_of(&id)?;
     let params = Params::parse(query.as_deref(), &["team_id"])?;
     let team_id = params.one("team_id")?.map(str::to_owned).ok_or_else(|| {
-        Problem::parameter("team_id", "", "team_id is missing; it names the team that the user leaves")
+        Problem::parameter(
+            "team_id",
+            "",
+            "team_id is missing; it names the team that the user leaves",
+        )
     })?;
     let ended = store(&door)?.edit(move |edit| {
         let ended = edit.end_memberships(&organization_id, &user, &team_id)?;
