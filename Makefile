@@ -21,7 +21,7 @@ lint: cargo ## clippy, warnings are errors
 docs: cargo ## rustdoc, warnings are errors
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --document-private-items --lib
 
-unit: cargo ## unit and integration tests
+unit: cargo postgres ## unit and integration tests
 	cargo test --locked
 
 dependencies: cargo ## licences, and one version each of the data crates
@@ -32,6 +32,13 @@ bench: cargo ## criterion benches
 
 compare: cargo ## the same questions asked of other engines
 	bash scripts/compare/run.sh
+
+.PHONY: postgres
+postgres:
+	@command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { \
+	  echo "PostgreSQL is missing: the directory is tested on it as well as on SQLite."; \
+	  echo "Install your system's package (Debian: apt-get install postgresql)."; \
+	  exit 1; }
 
 .PHONY: cargo
 cargo:

@@ -48,6 +48,7 @@ fn settings(session: &Session) -> Result<Vec<Setting>> {
     let defaults = object(serde_json::to_value(Config::default()))?;
     let resolved = object(serde_json::to_value(&session.config))?;
     let with_origin = |(name, value): (String, Value)| {
+        let hidden = name == "directory_url";
         let origin = if flags.contains_key(&name) {
             "flag or environment"
         } else if defaults.get(&name) == Some(&value) {
@@ -55,9 +56,21 @@ fn settings(session: &Session) -> Result<Vec<Setting>> {
         } else {
             "file"
         };
+        let value = if name == "directory_url" { without_password(value) } else { value };
         Setting { name, value, origin }
     };
     Ok(resolved.into_iter().map(with_origin).collect())
+}
+
+/// A URL whose password is not for whoever looks over the shoulder.
+fn without_password(value: Value) -> Value {
+    let Some(mut url) = value.as_str().and_then(|text| url::Url::parse(text).ok()) else {
+        return value;
+    };
+    match url.password().is_some() && url.set_password(Some("…")).is_ok() {
+        true => Value::from(url.to_string()),
+        false => value,
+    }
 }
 
 fn object(value: serde_json::Result<Value>) -> Result<Map<String, Value>> {

@@ -3,7 +3,8 @@
 //!
 //! The memory of keys holds everything received since `covered_since`. A copy
 //! received before that can only stand in the lake, and with the same
-//! event_time it stands in the same day.
+//! event_time it stands in the same day, or in the one beside it when the
+//! organization's time zone changed meanwhile.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -59,6 +60,13 @@ const MARGIN: TimeDelta = TimeDelta::days(1);
 /// `covered_since`.
 pub(super) fn any(events: &[UsageEvent], covered_since: DateTime<Utc>) -> bool {
     events.iter().any(|event| is_old(event, covered_since))
+}
+
+/// Every date that it can be somewhere at `time`: the organization may have
+/// had another time zone when the first copy came.
+fn local_dates(time: DateTime<Utc>) -> impl Iterator<Item = NaiveDate> {
+    let date = time.date_naive();
+    [date.pred_opt(), Some(date), date.succ_opt()].into_iter().flatten()
 }
 
 fn is_old(event: &UsageEvent, covered_since: DateTime<Utc>) -> bool {
@@ -134,7 +142,7 @@ impl OldEventReader {
     ) -> Result<OldEvents> {
         let mut places = BTreeSet::new();
         for event in request.events.iter().filter(|event| is_old(event, covered_since)) {
-            places.insert(Place::Day(request.local_date(event)));
+            places.extend(local_dates(event.event_time).map(Place::Day));
             // A copy that came after the closing stands on the day it came.
             let closed = event.correction_of_period.as_ref().and(request.closed_months.first());
             places.extend(closed.map(|month| Place::LateSince(month.first_day())));

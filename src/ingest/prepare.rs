@@ -98,11 +98,6 @@ pub struct PreparedRequest {
 }
 
 impl PreparedRequest {
-    /// The day that `event` belongs to by its own time.
-    pub fn local_date(&self, event: &UsageEvent) -> NaiveDate {
-        self.directory.usage_date(&event.organization_id, event.event_time)
-    }
-
     /// Books the events anew when months were closed since they were prepared.
     pub fn rebook(&mut self, closed_months: &Arc<ClosedMonths>) -> Result<()> {
         if Arc::ptr_eq(&self.closed_months, closed_months) {

@@ -187,8 +187,7 @@ impl Naive {
         let mut names = Vec::new();
         for (dimension, id) in by.iter().zip(group) {
             item.insert(field_of(dimension).to_owned(), json!(id));
-            let known = id.as_ref().and_then(|id| self.names.get(&(*dimension, id.clone())));
-            names.push(known.or(id.as_ref()).map_or("(none)", String::as_str));
+            names.push(self.name(dimension, id.as_deref()));
         }
         let share = match (numbers["total_cost"], total) {
             (Some(part), Some(total)) => ratio(part, total),
@@ -208,6 +207,17 @@ impl Naive {
             }
         }
         item.into()
+    }
+
+    /// What an answer calls a value: an organization that nobody named by its
+    /// last digits, anything else by itself.
+    fn name(&self, dimension: &'static str, id: Option<&str>) -> String {
+        let Some(id) = id else { return "(none)".to_owned() };
+        match self.names.get(&(dimension, id.to_owned())) {
+            Some(name) => name.clone(),
+            None if dimension == "organization" => format!("Organization {}", &id[id.len() - 8..]),
+            None => id.to_owned(),
+        }
     }
 
     /// A comparison, without `as_of`; the filter names one organization and no
