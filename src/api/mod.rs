@@ -4,6 +4,7 @@
 mod answer;
 mod compare;
 mod conversations;
+mod corrections;
 mod cursor;
 mod directory;
 mod export;
@@ -11,6 +12,7 @@ mod filters;
 mod health;
 mod ingest;
 mod items;
+mod json_body;
 mod list_params;
 mod lists;
 mod params;

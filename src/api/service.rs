@@ -18,12 +18,14 @@ use tower_http::trace::TraceLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::corrections;
 use super::directory::{self, DirectoryDoor};
 use super::health::{self, HealthState};
 use super::ingest::{self, IngestDoor};
 use super::problem::Problem;
 use super::{ApiState, routes as analytics_routes, serve};
 use crate::clock::Clock;
+use crate::corrections::Corrector;
 use crate::error::{ErrorKind, Result};
 
 /// All routes: analytics and SQL over `state`, ingest through `door`, the
@@ -31,13 +33,14 @@ use crate::error::{ErrorKind, Result};
 pub fn service(
     state: ApiState,
     door: Arc<IngestDoor>,
+    corrector: Arc<Corrector>,
     directory: DirectoryDoor,
     health: Arc<HealthState>,
     clock: Arc<dyn Clock>,
 ) -> Result<Router> {
     // A 503 is an answer, not a failure to log; a problem logs itself.
     let request_ids = SetRequestIdLayer::x_request_id(TimedRequestId(clock));
-    let router = serve(all_routes(door, directory, health), state)?;
+    let router = serve(all_routes(door, corrector, directory, health), state)?;
     Ok(router
         .layer(CatchPanicLayer::custom(panicked))
         .layer(axum::middleware::from_fn(measure))
@@ -48,16 +51,25 @@ pub fn service(
 
 fn all_routes(
     door: Arc<IngestDoor>,
+    corrector: Arc<Corrector>,
     directory: DirectoryDoor,
     health: Arc<HealthState>,
 ) -> OpenApiRouter<ApiState> {
     let ingest = OpenApiRouter::new().routes(routes!(ingest::post_events)).with_state(door);
+    let corrections = OpenApiRouter::new()
+        .routes(routes!(corrections::void_events))
+        .routes(routes!(corrections::replace_events))
+        .with_state(corrector);
     let health = OpenApiRouter::new()
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(health::metrics_page))
         .with_state(health);
-    analytics_routes().merge(directory::routes(directory)).merge(ingest).merge(health)
+    analytics_routes()
+        .merge(directory::routes(directory))
+        .merge(ingest)
+        .merge(corrections)
+        .merge(health)
 }
 
 /// Ids that sort by time.

@@ -15,6 +15,7 @@ use bytes::Bytes;
 use crate::api::IngestDoor;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::corrections::{Corrector, CorrectorParts};
 use crate::directory::{DirectoryStore, Registrar, SharedDirectory};
 use crate::engine::{Engine, StaticTable};
 use crate::error::{Error, Result};
@@ -48,6 +49,7 @@ pub struct App {
     /// Empty until the log is replayed.
     store: Arc<OnceLock<Arc<Store>>>,
     door: Arc<IngestDoor>,
+    corrector: Arc<Corrector>,
     closed_months: Arc<ArcSwap<ClosedMonths>>,
 }
 
@@ -69,6 +71,14 @@ impl App {
         let closed_months: Arc<ArcSwap<ClosedMonths>> = Arc::default();
         let months = Arc::clone(&closed_months);
         let intake = Arc::new(Intake::new(names.clone(), prices, months, limits));
+        let corrector = Corrector::new(CorrectorParts {
+            store: Arc::clone(&store),
+            queries: Arc::clone(&queries),
+            intake: Arc::clone(&intake),
+            directory: names.clone(),
+            clock: Arc::clone(&clock),
+            closed_months: Arc::clone(&closed_months),
+        });
         let registrar = Arc::new(OnceLock::new());
         let clocks = Arc::clone(&clock);
         let door =
@@ -86,6 +96,7 @@ impl App {
             polling: OnceLock::new(),
             store,
             door: Arc::new(door),
+            corrector: Arc::new(corrector),
             closed_months,
         }))
     }

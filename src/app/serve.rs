@@ -85,7 +85,13 @@ impl App {
             Arc::clone(&self.clock),
         );
         let health = HealthState { store, metrics: observe::install()? };
-        let (door, directory) = (Arc::clone(&self.door), Arc::clone(&self.directory));
-        service(api, door, directory, Arc::new(health), Arc::clone(&self.clock))
+        service(
+            api,
+            Arc::clone(&self.door),
+            Arc::clone(&self.corrector),
+            Arc::clone(&self.directory),
+            Arc::new(health),
+            Arc::clone(&self.clock),
+        )
     }
 }

@@ -48,7 +48,6 @@ fn settings(session: &Session) -> Result<Vec<Setting>> {
     let defaults = object(serde_json::to_value(Config::default()))?;
     let resolved = object(serde_json::to_value(&session.config))?;
     let with_origin = |(name, value): (String, Value)| {
-        let hidden = name == "directory_url";
         let origin = if flags.contains_key(&name) {
             "flag or environment"
         } else if defaults.get(&name) == Some(&value) {

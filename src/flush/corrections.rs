@@ -65,8 +65,9 @@ impl Corrections {
     pub async fn append(&self, rows: Vec<RecordBatch>) -> Result<()> {
         let flusher = &self.flusher;
         let mut turn = flusher.turn.lock().await;
-        turn.check_finished()?;
-        flusher.cover(&mut turn).await?;
+        // A day is summed anew over what the lake holds of it, so what is
+        // taken back has to be there.
+        flusher.flush_in(&mut turn).await?;
         let events = &flusher.lake.events;
         let held = events.transaction_version(APPLICATION).await?.unwrap_or(0);
         let transaction = Transaction { application: APPLICATION.to_owned(), version: held + 1 };
@@ -76,15 +77,17 @@ impl Corrections {
         crash_point("after_correction");
         let refreshed = refresh(&flusher.lake).await?;
         crash_point("after_correction_rollup");
-        let Change::Appended(added) = refreshed.change else {
-            return flusher.publish_tables(&mut turn).await;
-        };
-        let segment = match (flusher.state.cube(), added) {
-            (Some(cube), Some(added)) => Some(cube.segment(&added)?),
-            _ => None,
+        let covered = match refreshed.change {
+            Change::Appended(rows) => {
+                let mut covered = flusher.state.covered_segments();
+                covered.extend(flusher.segment(rows)?);
+                covered
+            }
+            Change::Replaced(dates, rows) => flusher.with_days(&dates, rows)?,
+            Change::Unknown => return flusher.publish_tables(&mut turn).await,
         };
         let now = flusher.clock.now().timestamp_micros();
-        flusher.state.corrected(snapshot, refreshed.daily, segment, now);
+        flusher.state.corrected(snapshot, refreshed.daily, covered, now);
         turn.unpublished = false;
         Ok(())
     }

@@ -41,7 +41,7 @@ async fn moves_deletions_and_renames_leave_the_old_events_as_they_are() {
         assert_eq!(app.json(&summary).await, sums);
         assert_eq!(names(&app, "teams").await, ["Platform"]);
         assert_eq!(names(&app, "users").await, ["Ada"]);
-        assert_eq!(names(&app, "api-keys").await, ["key-prod", "Owned"]);
+        assert_eq!(names(&app, "api-keys").await, ["Owned", "key-prod"]);
         app.assert_verifies().await;
         if !again {
             app.restart().await;

@@ -2,13 +2,13 @@
 
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, header};
 use serde_json::{Map, Value};
 
 use crate::api::filters::organization_id;
+use crate::api::json_body::read_json;
 use crate::api::problem::Problem;
 use crate::directory::{DirectoryKind, Fault, Fields, unknown};
-use crate::error::ErrorKind;
 
 /// The organization of a path, in lower case; what is no UUID is not known.
 pub(super) fn organization_of(path_id: &str) -> Result<String, Problem> {
@@ -21,22 +21,7 @@ pub(super) fn fields(
     headers: &HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Fields, Problem> {
-    let kind = media_type(headers)?;
-    if kind.as_deref().is_some_and(|kind| kind != "application/json") {
-        let kind = kind.unwrap_or_default();
-        let detail = format!("the body is {kind:?}; this route reads application/json");
-        return Err(Problem::media_type(detail));
-    }
-    let body = body.map_err(|rejected| match rejected.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => {
-            Problem::body_too_large("the body is larger than anything this route reads")
-        }
-        _ => Problem::new(ErrorKind::Invalid, format!("the body broke off: {rejected}")),
-    })?;
-    let object: Map<String, Value> = serde_json::from_slice(&body).map_err(|error| {
-        let detail = format!("the body is not a JSON object: {error}; send {{\"name\": \"…\"}}");
-        Problem::new(ErrorKind::Invalid, detail)
-    })?;
+    let object: Map<String, Value> = read_json(headers, body, "{\"name\": \"…\"}")?;
     Fields::of_json(&object).map_err(faulty)
 }
 

@@ -160,7 +160,10 @@ impl DirectoryStore {
     /// Looks for other nodes' changes until it is dropped; returns at once
     /// where no other node can make any.
     pub async fn poll(self: Arc<Self>) {
-        while self.polls {
+        if !self.polls {
+            return;
+        }
+        loop {
             tokio::time::sleep(POLL_INTERVAL).await;
             // The last known state serves meanwhile.
             if let Err(error) = self.refresh().await {
