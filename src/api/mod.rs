@@ -13,7 +13,9 @@ mod items;
 mod list_params;
 mod lists;
 mod params;
+mod prices;
 pub mod problem;
+mod reprice;
 mod scope;
 mod service;
 mod sql;
@@ -52,7 +54,9 @@ use problem::{Problem, complete_problems};
 
 pub use health::HealthState;
 pub use ingest::{IngestDoor, not_ready};
-pub use service::service;
+pub use prices::{ActivationAnswer, PriceVersion, PriceVersions, PutAnswer};
+pub use reprice::{RepriceAnswer, RepriceBody, RepriceGroup, RepriceMeasures};
+pub use service::{Doors, service};
 
 /// Takes the current view; fails while the server cannot answer yet.
 pub type TakeView = dyn Fn() -> Result<Arc<View>> + Send + Sync;

@@ -19,7 +19,7 @@ use crate::engine::{Engine, StaticTable};
 use crate::error::{Error, Result};
 use crate::flush::{Opening, Store, View};
 use crate::ingest::{Intake, IntakeLimits};
-use crate::pricing::PriceBook;
+use crate::prices::{PriceParts, Prices};
 use crate::query::Queries;
 
 pub use doctor::{Check, CheckStatus, DoctorReport};
@@ -39,6 +39,7 @@ pub struct App {
     queries: Arc<Queries>,
     /// Empty until the log is replayed.
     store: Arc<OnceLock<Arc<Store>>>,
+    prices: Arc<Prices>,
     door: Arc<IngestDoor>,
 }
 
@@ -49,13 +50,19 @@ impl App {
         let lock = Arc::new(lock::FileLock::take(&config.data_dir)?);
         let node = lock::open_node(&config.data_dir)?;
         let directory = Arc::new(Directory::load(&config.data_dir.join("directory.json"))?);
-        let prices = Arc::clone(PriceBook::shipped());
         let engine = Arc::new(Engine::new(config)?);
-        engine.set_static_tables(static_tables(&directory, &prices)?)?;
+        engine.set_static_tables(static_tables(&directory)?)?;
         let queries = Arc::new(Queries::new(Arc::clone(&engine), Arc::clone(&directory))?);
         let store = Arc::new(OnceLock::new());
+        let parts = PriceParts {
+            engine: Arc::clone(&engine),
+            queries: Arc::clone(&queries),
+            store: Arc::clone(&store),
+            clock: Arc::clone(&clock),
+        };
+        let prices = Prices::open(&config.data_dir, parts)?;
         let limits = IntakeLimits::from(config);
-        let intake = Arc::new(Intake::new(Arc::clone(&directory), prices, limits));
+        let intake = Arc::new(Intake::new(Arc::clone(&directory), prices.active(), limits));
         let door = IngestDoor::new(config, intake, Arc::clone(&store), Arc::clone(&clock));
         Ok(Arc::new(Self {
             config: config.clone(),
@@ -65,6 +72,7 @@ impl App {
             engine,
             queries,
             store,
+            prices,
             door: Arc::new(door),
         }))
     }
@@ -102,6 +110,11 @@ impl App {
     /// Runs SQL.
     pub fn engine(&self) -> &Arc<Engine> {
         &self.engine
+    }
+
+    /// The price lists, and repricing by them.
+    pub fn prices(&self) -> &Arc<Prices> {
+        &self.prices
     }
 
     /// Stores the events of a plain NDJSON body; durable when it returns.
@@ -148,12 +161,8 @@ impl App {
     }
 }
 
-fn static_tables(directory: &Directory, prices: &PriceBook) -> Result<Vec<StaticTable>> {
-    let mut tables: Vec<StaticTable> = directory
-        .tables()?
-        .into_iter()
-        .map(|(name, batch)| StaticTable { name: name.to_owned(), batch })
-        .collect();
-    tables.push(StaticTable { name: "model_prices".to_owned(), batch: prices.to_batch()? });
-    Ok(tables)
+/// The tables of the directory; those of prices look after themselves.
+fn static_tables(directory: &Directory) -> Result<Vec<StaticTable>> {
+    let tables = directory.tables()?.into_iter();
+    Ok(tables.map(|(name, batch)| StaticTable { name: name.to_owned(), batch }).collect())
 }

@@ -2,6 +2,7 @@
 //! reason for every rejected line. Nothing here touches the disk.
 
 mod body;
+mod costs;
 mod field;
 mod identity;
 mod lines;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use chrono::{DateTime, Utc};
 
+use super::costs::{Costs, costs};
 use super::field::Field;
 use super::identity::{EventKey, event_key};
 use super::rejected::Rejection;
@@ -15,8 +16,8 @@ use super::wire::WireEvent;
 use crate::config::Config;
 use crate::directory::Directory;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{CostSource, Entry, Money, UsageEvent, events_to_batch};
-use crate::pricing::PriceBook;
+use crate::model::{Entry, UsageEvent, events_to_batch};
+use crate::pricing::{ActivePrices, PriceBook};
 
 /// The bounds of what is accepted.
 #[derive(Debug, Clone)]
@@ -103,18 +104,32 @@ impl<'a> Payload<'a> {
     }
 }
 
+/// What holds for every event of a request.
+#[derive(Debug, Clone, Copy)]
+struct Request<'a> {
+    organization_default: Option<&'a str>,
+    now: DateTime<Utc>,
+    prices: &'a PriceBook,
+}
+
 /// Turns bodies into events. Cheap to share; holds no state of its own.
 #[derive(Debug)]
 pub struct Intake {
     directory: Arc<Directory>,
-    prices: Arc<PriceBook>,
+    prices: ActivePrices,
     limits: IntakeLimits,
 }
 
 impl Intake {
     /// An intake that attributes by `directory` and prices by `prices`.
-    pub fn new(directory: Arc<Directory>, prices: Arc<PriceBook>, limits: IntakeLimits) -> Self {
-        Self { directory, prices, limits }
+    /// Another list can become active while it works; a request is priced by
+    /// one list.
+    pub fn new(
+        directory: Arc<Directory>,
+        prices: impl Into<ActivePrices>,
+        limits: IntakeLimits,
+    ) -> Self {
+        Self { directory, prices: prices.into(), limits }
     }
 
     /// Judges every event of a payload. Fails as a whole only when the payload
@@ -138,8 +153,10 @@ impl Intake {
         }
         let (mut prepared, mut events) =
             (Vec::with_capacity(drafts.len()), Vec::with_capacity(drafts.len()));
+        let prices = self.prices.book();
+        let request = Request { organization_default: payload.organization_id, now, prices: &prices };
         for draft in drafts {
-            prepared.push(self.prepare_draft(draft, payload.organization_id, now, &mut events));
+            prepared.push(self.prepare_draft(draft, request, &mut events));
         }
         let rows = events_to_batch(&events)?;
         Ok(PreparedRequest { lines: prepared, events, rows })
@@ -148,8 +165,7 @@ impl Intake {
     fn prepare_draft(
         &self,
         draft: Draft<'_>,
-        organization_default: Option<&str>,
-        now: DateTime<Utc>,
+        request: Request<'_>,
         events: &mut Vec<UsageEvent>,
     ) -> PreparedLine {
         let number = draft.number;
@@ -157,14 +173,14 @@ impl Intake {
             Ok(wire) => wire,
             Err(rejection) => return refused(number, None, rejection),
         };
-        if let (None, Some(id)) = (wire.get(Field::OrganizationId), organization_default) {
+        if let (None, Some(id)) = (wire.get(Field::OrganizationId), request.organization_default) {
             wire.set_text(Field::OrganizationId, id);
         }
-        match validate(&wire, now, &self.limits) {
+        match validate(&wire, request.now, &self.limits) {
             Err(rejection) => refused(number, Some(&wire), rejection),
             Ok(valid) => {
                 let rounded = valid.rounded;
-                let event = self.complete(valid, now);
+                let event = self.complete(valid, request);
                 let key = event_key(&event, &wire);
                 let line = PreparedLine {
                     number,
@@ -182,30 +198,15 @@ impl Intake {
     }
 
     /// Adds what the server knows: the local date and, where the sender said
-    /// none, the cost.
-    ///
-    /// A reported cost is taken as it is. A missing actual cost is computed
-    /// from the price list, or stays unknown. A missing charged cost is the
-    /// actual cost: without a markup the user pays what the provider charges.
-    fn complete(&self, valid: ValidEvent, now: DateTime<Utc>) -> UsageEvent {
-        let computed = if valid.actual_api_cost.is_none() {
-            self.prices.price(&valid.provider, &valid.model_name, valid.event_time, &valid.tokens)
-        } else {
-            None
-        };
-        let computed = computed.filter(|cost| cost.picos() <= Money::EVENT_PICOS_MAX);
-        let (cost_source, price_version) = match (valid.actual_api_cost, computed) {
-            (Some(_), _) => (CostSource::Reported, None),
-            (None, Some(_)) => (CostSource::Computed, Some(self.prices.version().to_owned())),
-            (None, None) => (CostSource::Unpriced, None),
-        };
-        let actual_api_cost = valid.actual_api_cost.or(computed);
+    /// none, the costs.
+    fn complete(&self, valid: ValidEvent, request: Request<'_>) -> UsageEvent {
+        let Costs { actual, charged, cost_source, price_version } = costs(&valid, request.prices);
         UsageEvent {
             usage_date: self.directory.usage_date(&valid.organization_id, valid.event_time),
             event_id: valid.event_id,
             source: valid.source,
             event_time: valid.event_time,
-            recorded_at: now,
+            recorded_at: request.now,
             organization_id: valid.organization_id,
             team_id: valid.team_id,
             department: valid.department,
@@ -218,8 +219,8 @@ impl Intake {
             status: valid.status,
             topic: valid.topic,
             tokens: valid.tokens,
-            actual_api_cost,
-            charged_cost: valid.charged_cost.or(actual_api_cost),
+            actual_api_cost: actual,
+            charged_cost: charged,
             cost_source,
             price_version,
             duration_ms: valid.duration_ms,

@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use chrono::NaiveDate;
 use datafusion::common::ScalarValue;
 use futures::{Stream, StreamExt, stream};
 
 use super::labels::{dimension_texts, display_name};
-use super::measures::{Row, days_of_date};
+use super::measures::days_of_date;
 use super::usage::{bucket_starts, filter_parameters};
 use super::{Queries, off_workers, usage};
 use crate::error::{Context, Result};
@@ -73,11 +72,7 @@ impl Queries {
         {
             return Ok(vec![filter.clone()]);
         }
-        let days = self.usage(view, filter, &[Dimension::Date], DateBucket::Day).await?;
-        let mut dates = Row::all(&days)
-            .filter_map(|row| row.date("usage_date").transpose())
-            .collect::<Result<Vec<NaiveDate>>>()?;
-        dates.sort_unstable();
+        let mut dates = self.days_with_rows(view, filter).await?;
         if dates.is_empty() {
             let first = bucket_starts(filter, DateBucket::Day).first().copied();
             dates.push(first.unwrap_or(filter.date_from));

@@ -13,12 +13,14 @@ macro_rules! question_file {
 
 mod compare;
 mod conversation;
+mod current;
 mod export;
 mod labels;
 mod list;
 mod measures;
 mod ratio;
 mod sql;
+mod unpriced;
 mod usage;
 
 #[cfg(test)]
@@ -44,6 +46,7 @@ pub use conversation::{Conversation, ConversationEvent, ConversationRequest, Eve
 pub use export::{ExportRequest, ExportRows};
 pub use list::{Item, ListRequest, Page, Position, SORT_NAMES, Step};
 pub use measures::Measures;
+pub use unpriced::UnpricedModel;
 
 use labels::{label, labelled_schema};
 use measures::{Row, days_of_date};
