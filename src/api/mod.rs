@@ -22,6 +22,7 @@ mod sql;
 mod stream;
 mod summary;
 mod trends;
+mod unpriced;
 mod wire;
 
 #[cfg(test)]

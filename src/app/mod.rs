@@ -9,6 +9,7 @@ mod verify;
 
 use std::sync::{Arc, OnceLock};
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 
 use crate::api::IngestDoor;
@@ -19,6 +20,7 @@ use crate::engine::{Engine, StaticTable};
 use crate::error::{Error, Result};
 use crate::flush::{Opening, Store, View};
 use crate::ingest::{Intake, IntakeLimits};
+use crate::model::ClosedMonths;
 use crate::prices::{PriceParts, Prices};
 use crate::query::Queries;
 
@@ -41,6 +43,7 @@ pub struct App {
     store: Arc<OnceLock<Arc<Store>>>,
     prices: Arc<Prices>,
     door: Arc<IngestDoor>,
+    closed_months: Arc<ArcSwap<ClosedMonths>>,
 }
 
 impl App {
@@ -62,7 +65,10 @@ impl App {
         };
         let prices = Prices::open(&config.data_dir, parts)?;
         let limits = IntakeLimits::from(config);
-        let intake = Arc::new(Intake::new(Arc::clone(&directory), prices.active(), limits));
+        let closed_months: Arc<ArcSwap<ClosedMonths>> = Arc::default();
+        let months = Arc::clone(&closed_months);
+        let intake = Intake::new(Arc::clone(&directory), prices.active(), months, limits);
+        let intake = Arc::new(intake);
         let door = IngestDoor::new(config, intake, Arc::clone(&store), Arc::clone(&clock));
         Ok(Arc::new(Self {
             config: config.clone(),
@@ -74,6 +80,7 @@ impl App {
             store,
             prices,
             door: Arc::new(door),
+            closed_months,
         }))
     }
 
@@ -84,6 +91,7 @@ impl App {
             application: format!("node/{}", self.node.node_id),
             epoch: self.node.epoch,
             directory_lock: Arc::<lock::FileLock>::clone(&self.lock),
+            closed_months: Arc::clone(&self.closed_months),
         };
         let store = Store::open(&self.config, opening, Arc::clone(&self.clock)).await?;
         self.store.set(Arc::new(store)).map_err(|_| Error::internal("the store was opened twice"))

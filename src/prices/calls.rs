@@ -1,4 +1,4 @@
-//! Rows of `queries/current_events.sql` as calls to price.
+//! Rows of `usage_events` as calls to price.
 
 use arrow::array::{Array, AsArray, PrimitiveArray, RecordBatch, StringArray};
 use arrow::datatypes::{ArrowPrimitiveType, Decimal128Type, Int64Type, TimestampMicrosecondType};

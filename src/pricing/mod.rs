@@ -27,7 +27,7 @@ use row::{Charge, PriceRow};
 pub use active::ActivePrices;
 pub use batch::{ListedBook, model_prices, model_prices_schema};
 pub use difference::BookDifference;
-pub use reprice::{CallCosts, Judgement, NewCosts, Reported, Repricing};
+pub use reprice::{CallCosts, Judgement, Reported, Repricing};
 pub use reprice_report::{RepriceReport, RepriceRow, RepriceSums};
 
 /// The list that is built into the program, and the version it is known by.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::{PriceBook, PriceQuestion};
-use crate::model::{CostSource, Money, TokenCounts, UsageEvent};
+use crate::model::{CostSource, Money, NewCosts, TokenCounts, UsageEvent};
 
 /// What happens to events whose actual cost the sender reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -66,19 +66,6 @@ impl<'a> From<&'a UsageEvent> for CallCosts<'a> {
     }
 }
 
-/// What takes the place of an event's costs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewCosts {
-    /// What the provider charges.
-    pub actual: Option<Money>,
-    /// What the user pays.
-    pub charged: Option<Money>,
-    /// Where `actual` came from.
-    pub cost_source: CostSource,
-    /// The list that says so.
-    pub price_version: Option<String>,
-}
-
 /// What a repricing says of one event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Judgement {
@@ -98,6 +85,14 @@ pub enum Judgement {
 impl Judgement {
     /// The costs to write, where there are any.
     pub fn new_costs(&self) -> Option<&NewCosts> {
+        match self {
+            Self::Changed(costs) => Some(costs),
+            _ => None,
+        }
+    }
+
+    /// See [`Judgement::new_costs`].
+    pub fn into_new_costs(self) -> Option<NewCosts> {
         match self {
             Self::Changed(costs) => Some(costs),
             _ => None,
@@ -144,8 +139,8 @@ impl Repricing {
             return if unpriced { Judgement::StillUnpriced } else { Judgement::Same };
         }
         Judgement::Changed(NewCosts {
-            actual: priced.actual,
-            charged: priced.charged,
+            actual_api_cost: priced.actual,
+            charged_cost: priced.charged,
             cost_source: priced.cost_source,
             price_version: priced.price_version.map(str::to_owned),
         })

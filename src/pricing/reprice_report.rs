@@ -85,7 +85,7 @@ impl RepriceSums {
     fn add(&mut self, call: &CallCosts<'_>, judgement: &Judgement) {
         let new = judgement.new_costs();
         let (actual, charged) =
-            new.map_or((call.actual, call.charged), |new| (new.actual, new.charged));
+            new.map_or((call.actual, call.charged), |new| (new.actual_api_cost, new.charged_cost));
         let was_unpriced = call.cost_source == CostSource::Unpriced;
         self.events += 1;
         self.changed += u64::from(new.is_some());

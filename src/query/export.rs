@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use chrono::NaiveDate;
 use datafusion::common::ScalarValue;
 use futures::{Stream, StreamExt, stream};
 
 use super::labels::{dimension_texts, display_name};
-use super::measures::days_of_date;
+use super::measures::{Row, days_of_date};
 use super::usage::{bucket_starts, filter_parameters};
 use super::{Queries, off_workers, usage};
 use crate::error::{Context, Result};
@@ -39,6 +40,20 @@ pub struct ExportRequest {
 }
 
 impl Queries {
+    /// The dates that have rows under `filter`, rising.
+    pub async fn days_with_rows(
+        &self,
+        view: &Arc<View>,
+        filter: &UsageFilter,
+    ) -> Result<Vec<NaiveDate>> {
+        let days = self.usage(view, filter, &[Dimension::Date], DateBucket::Day).await?;
+        let mut dates = Row::all(&days)
+            .filter_map(|row| row.date("usage_date").transpose())
+            .collect::<Result<Vec<NaiveDate>>>()?;
+        dates.sort_unstable();
+        Ok(dates)
+    }
+
     /// The batches of an export in order, all with the same columns and at
     /// least one of them, so that even an empty export has a header. Dates
     /// rise; within a date, groups are in the order of their dimensions.
