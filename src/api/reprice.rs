@@ -14,7 +14,7 @@ use super::problem::Problem;
 use crate::error::{Error, Result};
 use crate::model::{Money, Status};
 use crate::prices::{Prices, RepriceRequest};
-use crate::pricing::{RepriceReport, RepriceSums, Reported};
+use crate::pricing::{Reported, RepriceReport, RepriceSums};
 use crate::query::{everything, off_workers};
 use crate::rollup::UsageFilter;
 
@@ -150,7 +150,11 @@ impl RepriceBody {
         let filter = UsageFilter {
             date_from: self.date_from,
             date_to: self.date_to,
-            organization_ids: self.organization_id.iter().map(organization).collect::<Result<_>>()?,
+            organization_ids: self
+                .organization_id
+                .iter()
+                .map(organization)
+                .collect::<Result<_>>()?,
             team_ids: self.team_id,
             departments: self.department,
             user_ids: self.user_id,

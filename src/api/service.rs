@@ -20,9 +20,9 @@ use utoipa_axum::routes;
 
 use super::health::{self, HealthState};
 use super::ingest::{self, IngestDoor};
-use super::{prices, reprice};
 use super::problem::Problem;
 use super::{ApiState, routes as analytics_routes, serve};
+use super::{prices, reprice};
 use crate::clock::Clock;
 use crate::error::{ErrorKind, Result};
 use crate::prices::Prices;

@@ -191,7 +191,8 @@ impl Intake {
         let (mut prepared, mut events) =
             (Vec::with_capacity(drafts.len()), Vec::with_capacity(drafts.len()));
         let prices = self.prices.book();
-        let request = Request { organization_default: payload.organization_id, now, prices: &prices };
+        let request =
+            Request { organization_default: payload.organization_id, now, prices: &prices };
         for draft in drafts {
             prepared.push(self.prepare_draft(draft, request, &mut events));
         }

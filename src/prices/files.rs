@@ -36,7 +36,8 @@ pub(super) fn read_books(folder: &Path) -> Result<BTreeMap<String, Arc<PriceBook
             continue;
         }
         let read = fs::read_to_string(&path);
-        let text = read.context(ErrorKind::Unavailable, format!("cannot read {}", path.display()))?;
+        let text =
+            read.context(ErrorKind::Unavailable, format!("cannot read {}", path.display()))?;
         let book = PriceBook::parse(version, &text).map_err(|error| {
             let shown = path.display();
             Error::unavailable(format!(

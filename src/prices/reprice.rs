@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{AsArray, RecordBatch};
+use arrow::array::{AsArray, RecordBatch, UInt64Array};
 use arrow::compute::{concat_batches, take_record_batch};
 use chrono::NaiveDate;
 
@@ -12,7 +12,7 @@ use super::calls::Calls;
 use crate::error::{Context, Error, Result};
 use crate::flush::View;
 use crate::model::{NewCosts, current_rows, usage_events_schema};
-use crate::pricing::{RepriceReport, Reported, Repricing};
+use crate::pricing::{Reported, RepriceReport, Repricing};
 use crate::query::event_times;
 use crate::rollup::UsageFilter;
 
@@ -93,7 +93,7 @@ impl Prices {
             }
         }
         let day = |(date, places): (NaiveDate, Vec<u64>)| {
-            let rows = take_record_batch(&rows, &places.into());
+            let rows = take_record_batch(&rows, &UInt64Array::from(places));
             Ok((date, rows.internal("sorting late events by their days")?))
         };
         places.into_iter().map(day).collect()

@@ -53,8 +53,10 @@ pub fn model_prices_schema() -> SchemaRef {
 /// The rows of all `books`, a list after the other, each sorted by scope,
 /// provider, model and start of validity.
 pub fn model_prices(books: &[ListedBook<'_>]) -> Result<RecordBatch> {
-    let rows: Vec<(&ListedBook<'_>, &PriceRow)> =
-        books.iter().flat_map(|listed| listed.book.rows.iter().map(move |row| (listed, row))).collect();
+    let rows: Vec<(&ListedBook<'_>, &PriceRow)> = books
+        .iter()
+        .flat_map(|listed| listed.book.rows.iter().map(move |row| (listed, row)))
+        .collect();
     let text = |pick: &dyn Fn(&PriceRow) -> Option<String>| -> ArrayRef {
         Arc::new(rows.iter().map(|(_, row)| pick(row)).collect::<StringArray>())
     };

@@ -70,8 +70,7 @@ impl Index {
         model: &'a str,
     ) -> impl Iterator<Item = Range<usize>> + 'a {
         let organization = self.organizations.get(organization_id);
-        let api_key =
-            organization.and_then(|organization| organization.api_keys.get(api_key_id?));
+        let api_key = organization.and_then(|organization| organization.api_keys.get(api_key_id?));
         let own = organization.map(|organization| &organization.own);
         let scopes = [api_key, own, Some(&self.global)];
         scopes.into_iter().flatten().flat_map(move |scope| scope.places(provider, model))

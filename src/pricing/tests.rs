@@ -1,3 +1,6 @@
+mod naive;
+mod terms;
+
 use super::*;
 
 const HEADER: &str = "provider,model,valid_from,valid_to,input_usd_per_mtok,cache_read_usd_per_mtok,\
