@@ -21,8 +21,9 @@ use crate::error::{Error, Result};
 use crate::flush::{Opening, Store, View};
 use crate::ingest::{Intake, IntakeLimits};
 use crate::model::ClosedMonths;
-use crate::prices::{PriceParts, Prices};
-use crate::query::Queries;
+use crate::prices::{PriceParts, Prices, RepriceRequest};
+use crate::pricing::RepriceReport;
+use crate::query::{Queries, off_workers};
 
 pub use doctor::{Check, CheckStatus, DoctorReport};
 pub use lock::{RunningServer, running_server};
@@ -123,6 +124,12 @@ impl App {
     /// The price lists, and repricing by them.
     pub fn prices(&self) -> &Arc<Prices> {
         &self.prices
+    }
+
+    /// Prices stored events anew, or shows what that would change.
+    pub async fn reprice(&self, request: RepriceRequest) -> Result<RepriceReport> {
+        let prices = Arc::clone(&self.prices);
+        off_workers(async move { prices.reprice(&request).await }).await
     }
 
     /// Stores the events of a plain NDJSON body; durable when it returns.

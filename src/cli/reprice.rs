@@ -9,7 +9,6 @@ use super::target::Target;
 use super::{Outcome, Session};
 use crate::api::{RepriceAnswer, RepriceBody, RepriceMeasures};
 use crate::error::{Context, Result};
-use crate::query::off_workers;
 
 /// Price stored events anew by a price list
 ///
@@ -124,9 +123,9 @@ async fn ask(target: &Target, body: RepriceBody) -> Result<RepriceAnswer> {
     match target {
         Target::Server(remote) => remote.post("/api/prices/reprice", &body).await?.json().await,
         Target::Local(app) => {
-            let (request, prices) = (body.request()?, std::sync::Arc::clone(app.prices()));
+            let request = body.request()?;
             let dry_run = request.dry_run;
-            let report = off_workers(async move { prices.reprice(&request).await }).await?;
+            let report = app.reprice(request).await?;
             Ok(RepriceAnswer::new(&report, dry_run))
         }
     }
