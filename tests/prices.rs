@@ -66,12 +66,12 @@ async fn a_list_is_brought_in_and_activated_without_a_restart() {
     assert_eq!(
         costs(&app).await,
         [
-            json!(["a", "0.003500000000", "0.003500000000", "computed", "2026-11-23"]),
+            json!(["a", "0.0035", "0.0035", "computed", "2026-11-23"]),
             json!(["b", null, null, "unpriced", null]),
-            json!(["c", "0.002700000000", "0.004050000000", "computed", "ours"]),
+            json!(["c", "0.0027", "0.00405", "computed", "ours"]),
             json!(["d", null, null, "unpriced", null]),
-            json!(["e", "1.000000000000", "1.500000000000", "reported", "ours"]),
-            json!(["f", "1.000000000000", "1.000000000000", "reported", null]),
+            json!(["e", "1", "1.5", "reported", "ours"]),
+            json!(["f", "1", "1", "reported", null]),
         ]
     );
     let tables = app
