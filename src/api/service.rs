@@ -18,12 +18,14 @@ use tower_http::trace::TraceLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::corrections;
 use super::health::{self, HealthState};
 use super::ingest::{self, IngestDoor};
 use super::problem::Problem;
 use super::{ApiState, routes as analytics_routes, serve};
 use super::{prices, reprice};
 use crate::clock::Clock;
+use crate::corrections::Corrector;
 use crate::error::{ErrorKind, Result};
 use crate::prices::Prices;
 
@@ -32,6 +34,8 @@ use crate::prices::Prices;
 pub struct Doors {
     /// Takes events.
     pub ingest: Arc<IngestDoor>,
+    /// Voids and replaces.
+    pub corrector: Arc<Corrector>,
     /// Price lists and repricing.
     pub prices: Arc<Prices>,
     /// Health and metrics.
@@ -53,6 +57,10 @@ pub fn service(state: ApiState, doors: Doors, clock: Arc<dyn Clock>) -> Result<R
 
 fn all_routes(doors: Doors) -> OpenApiRouter<ApiState> {
     let ingest = OpenApiRouter::new().routes(routes!(ingest::post_events)).with_state(doors.ingest);
+    let corrections = OpenApiRouter::new()
+        .routes(routes!(corrections::void_events))
+        .routes(routes!(corrections::replace_events))
+        .with_state(doors.corrector);
     let prices = OpenApiRouter::new()
         .routes(routes!(prices::price_versions))
         .routes(routes!(prices::price_list, prices::put_price_list))
@@ -64,7 +72,7 @@ fn all_routes(doors: Doors) -> OpenApiRouter<ApiState> {
         .routes(routes!(health::readyz))
         .routes(routes!(health::metrics_page))
         .with_state(doors.health);
-    analytics_routes().merge(ingest).merge(prices).merge(health)
+    analytics_routes().merge(ingest).merge(corrections).merge(prices).merge(health)
 }
 
 /// Ids that sort by time.

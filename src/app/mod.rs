@@ -15,6 +15,7 @@ use bytes::Bytes;
 use crate::api::IngestDoor;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::corrections::{Corrector, CorrectorParts};
 use crate::directory::Directory;
 use crate::engine::{Engine, StaticTable};
 use crate::error::{Error, Result};
@@ -44,6 +45,7 @@ pub struct App {
     store: Arc<OnceLock<Arc<Store>>>,
     prices: Arc<Prices>,
     door: Arc<IngestDoor>,
+    corrector: Arc<Corrector>,
     closed_months: Arc<ArcSwap<ClosedMonths>>,
 }
 
@@ -70,6 +72,14 @@ impl App {
         let months = Arc::clone(&closed_months);
         let intake = Intake::new(Arc::clone(&directory), prices.active(), months, limits);
         let intake = Arc::new(intake);
+        let corrector = Corrector::new(CorrectorParts {
+            store: Arc::clone(&store),
+            queries: Arc::clone(&queries),
+            intake: Arc::clone(&intake),
+            directory,
+            clock: Arc::clone(&clock),
+            closed_months: Arc::clone(&closed_months),
+        });
         let door = IngestDoor::new(config, intake, Arc::clone(&store), Arc::clone(&clock));
         Ok(Arc::new(Self {
             config: config.clone(),
@@ -81,6 +91,7 @@ impl App {
             store,
             prices,
             door: Arc::new(door),
+            corrector: Arc::new(corrector),
             closed_months,
         }))
     }

@@ -87,6 +87,7 @@ impl App {
         let health = HealthState::new(store, Arc::clone(&self.queries), observe::install()?);
         let doors = Doors {
             ingest: Arc::clone(&self.door),
+            corrector: Arc::clone(&self.corrector),
             prices: Arc::clone(&self.prices),
             health: Arc::new(health),
         };
