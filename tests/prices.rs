@@ -138,6 +138,10 @@ async fn a_dry_run_shows_differences_that_add_up_and_writes_nothing() {
         json!({"model": "claude-sonnet-4-5", "provider": "anthropic"}),
     )]))
     .await;
+    app.store(event_with("v", json!({"input_tokens": 900_000_000})).to_string()).await;
+    let void =
+        json!({"reason": "a test", "events": [{"organization_id": ORGANIZATION, "event_id": "v"}]});
+    assert_eq!(post_json(&app, "/api/events/void", void).await.json()["voided"], 1);
     put(&app, "ours", OURS).await;
     let before = costs(&app).await;
     let body = json!({
@@ -148,7 +152,7 @@ async fn a_dry_run_shows_differences_that_add_up_and_writes_nothing() {
     let report = answer.json();
     let total = &report["total"];
     // a and d are priced anew, b newly; e stays unpriced, g keeps its cost; c
-    // was reported, f is of another month.
+    // was reported, f is of another month, v is void.
     for (field, expected) in [
         ("events", json!(5)),
         ("changed_events", json!(3)),
