@@ -16,13 +16,16 @@ mod json_body;
 mod list_params;
 mod lists;
 mod params;
+mod prices;
 pub mod problem;
+mod reprice;
 mod scope;
 mod service;
 mod sql;
 mod stream;
 mod summary;
 mod trends;
+mod unpriced;
 mod wire;
 
 #[cfg(test)]
@@ -56,7 +59,9 @@ use problem::{Problem, complete_problems};
 pub use directory::DirectoryDoor;
 pub use health::HealthState;
 pub use ingest::{IngestDoor, not_ready};
-pub use service::service;
+pub use prices::{ActivationAnswer, PriceVersion, PriceVersions, PutAnswer};
+pub use reprice::{RepriceAnswer, RepriceBody, RepriceGroup, RepriceMeasures};
+pub use service::{Doors, service};
 
 /// Takes the current view; fails while the server cannot answer yet.
 pub type TakeView = dyn Fn() -> Result<Arc<View>> + Send + Sync;

@@ -9,8 +9,10 @@ mod doctor;
 mod feed;
 mod import;
 mod logging;
+mod prices;
 mod progress;
 mod remote;
+mod reprice;
 mod serve;
 mod settings;
 mod sql;
@@ -83,6 +85,8 @@ enum Verb {
     Sql(sql::SqlArgs),
     Verify(verify::VerifyArgs),
     Compact(compact::CompactArgs),
+    Prices(prices::PricesArgs),
+    Reprice(reprice::RepriceArgs),
     Doctor(doctor::DoctorArgs),
     Config(settings::SettingsArgs),
     Completions(completions::CompletionsArgs),
@@ -158,6 +162,8 @@ impl Verb {
             Self::Sql(args) => args.run(&session).await,
             Self::Verify(args) => args.run(&session).await,
             Self::Compact(args) => args.run(&session).await,
+            Self::Prices(args) => args.run(&session).await,
+            Self::Reprice(args) => args.run(&session).await,
             Self::Doctor(args) => args.run(&session).await,
             Self::Config(args) => args.run(&session),
             Self::Completions(args) => args.run(),

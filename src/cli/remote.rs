@@ -112,6 +112,30 @@ impl Remote {
         Ok(bytes.to_vec())
     }
 
+    /// Asks for `path`.
+    pub(super) async fn get(&self, path: &str) -> Result<Answer> {
+        self.answer(self.client.get(self.url(path))).await
+    }
+
+    /// Puts a CSV text to `path`.
+    pub(super) async fn put(&self, path: &str, csv_text: String) -> Result<Answer> {
+        let request = self.client.put(self.url(path)).header("content-type", "text/csv");
+        self.answer(request.body(csv_text)).await
+    }
+
+    /// Posts `body` as JSON to `path`.
+    pub(super) async fn post(&self, path: &str, body: &impl serde::Serialize) -> Result<Answer> {
+        self.answer(self.client.post(self.url(path)).json(body)).await
+    }
+
+    async fn answer(&self, request: RequestBuilder) -> Result<Answer> {
+        let answer = self.send(request).await?;
+        if !answer.status().is_success() {
+            return Err(refusal(answer).await);
+        }
+        Ok(Answer { response: answer, broke_off: self.broke_off() })
+    }
+
     fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
@@ -124,6 +148,23 @@ impl Remote {
     async fn send(&self, request: RequestBuilder) -> Result<Response> {
         let silent = format!("the server on {} does not answer", self.address);
         request.send().await.context(ErrorKind::Unavailable, silent)
+    }
+}
+
+/// A successful answer whose body is still to come.
+#[derive(Debug)]
+pub(super) struct Answer {
+    response: Response,
+    broke_off: String,
+}
+
+impl Answer {
+    pub(super) async fn text(self) -> Result<String> {
+        self.response.text().await.context(ErrorKind::Unavailable, self.broke_off)
+    }
+
+    pub(super) async fn json<T: serde::de::DeserializeOwned>(self) -> Result<T> {
+        serde_json::from_str(&self.text().await?).internal("reading the server's answer")
     }
 }
 

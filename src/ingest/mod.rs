@@ -3,6 +3,7 @@
 
 mod attribute;
 mod body;
+mod costs;
 mod field;
 mod identity;
 mod lines;

@@ -20,6 +20,7 @@ mod list;
 mod measures;
 mod ratio;
 mod sql;
+mod unpriced;
 mod usage;
 
 #[cfg(test)]
@@ -46,6 +47,7 @@ pub use corrections::{EventName, event_times};
 pub use export::{ExportRequest, ExportRows};
 pub use list::{Item, ListRequest, Page, Position, SORT_NAMES, Step};
 pub use measures::Measures;
+pub use unpriced::UnpricedModel;
 
 use labels::{Names, label, labelled_schema};
 use measures::{Row, days_of_date};
