@@ -14,6 +14,7 @@ mod group;
 mod maintenance;
 mod old_events;
 mod plan;
+mod provider_costs;
 mod record;
 mod recover;
 mod report;
@@ -25,6 +26,7 @@ mod writer;
 
 pub use maintenance::CompactReport;
 pub use plan::FlushLimits;
+pub use provider_costs::{ProviderReport, ReplacedReport};
 pub use recover::{DirectoryLock, Opening};
 pub use report::{IngestReport, LineResult, LineStatus};
 pub use store::{Store, StoreStats};

@@ -18,6 +18,7 @@ mod labels;
 mod list;
 mod measures;
 mod ratio;
+mod reconciliation;
 mod sql;
 mod usage;
 
@@ -44,6 +45,9 @@ pub use conversation::{Conversation, ConversationEvent, ConversationRequest, Eve
 pub use export::{ExportRequest, ExportRows};
 pub use list::{Item, ListRequest, Page, Position, SORT_NAMES, Step};
 pub use measures::Measures;
+pub use reconciliation::{
+    Cause, Reconciliation, ReconciliationFigures, ReconciliationLine, ReconciliationRequest,
+};
 
 use labels::{label, labelled_schema};
 use measures::{Row, days_of_date};

@@ -100,7 +100,7 @@ pub(crate) fn filter_parameters(filter: &UsageFilter) -> HashMap<String, ScalarV
 }
 
 /// A list parameter; no values do not restrict, which is null.
-fn text_list(values: &[String]) -> ScalarValue {
+pub(crate) fn text_list(values: &[String]) -> ScalarValue {
     if values.is_empty() {
         return ScalarValue::new_null_list(DataType::Utf8, true, 1);
     }
