@@ -14,6 +14,8 @@ mod list_params;
 mod lists;
 mod params;
 pub mod problem;
+mod provider_reports;
+mod reconciliation;
 mod scope;
 mod service;
 mod sql;
@@ -52,6 +54,8 @@ use problem::{Problem, complete_problems};
 
 pub use health::HealthState;
 pub use ingest::{IngestDoor, not_ready};
+pub use provider_reports::{ImportedReport, ReportOptions};
+pub use reconciliation::{Reconciliation, ReconciliationFigures, ReconciliationItem};
 pub use service::service;
 
 /// Takes the current view; fails while the server cannot answer yet.
@@ -165,6 +169,7 @@ pub fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(lists::platform_organizations))
         .routes(routes!(lists::platform_models))
         .routes(routes!(lists::drill_down))
+        .routes(routes!(reconciliation::reconciliation))
         .routes(routes!(sql::sql))
 }
 

@@ -21,7 +21,7 @@ use utoipa_axum::routes;
 use super::health::{self, HealthState};
 use super::ingest::{self, IngestDoor};
 use super::problem::Problem;
-use super::{ApiState, routes as analytics_routes, serve};
+use super::{ApiState, provider_reports, routes as analytics_routes, serve};
 use crate::clock::Clock;
 use crate::error::{ErrorKind, Result};
 
@@ -44,7 +44,10 @@ pub fn service(
 }
 
 fn all_routes(door: Arc<IngestDoor>, health: Arc<HealthState>) -> OpenApiRouter<ApiState> {
-    let ingest = OpenApiRouter::new().routes(routes!(ingest::post_events)).with_state(door);
+    let ingest = OpenApiRouter::new()
+        .routes(routes!(ingest::post_events))
+        .routes(routes!(provider_reports::post_provider_report))
+        .with_state(door);
     let health = OpenApiRouter::new()
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))

@@ -9,6 +9,7 @@ mod feed;
 mod import;
 mod logging;
 mod progress;
+mod reconcile;
 mod remote;
 mod serve;
 mod settings;
@@ -78,6 +79,7 @@ enum Verb {
     Serve(serve::ServeArgs),
     Demo(demo::DemoArgs),
     Import(import::ImportArgs),
+    Reconcile(reconcile::ReconcileArgs),
     Sql(sql::SqlArgs),
     Verify(verify::VerifyArgs),
     Compact(compact::CompactArgs),
@@ -152,6 +154,7 @@ impl Verb {
             Self::Serve(args) => args.run(&session).await,
             Self::Demo(args) => args.run(session).await,
             Self::Import(args) => args.run(&session).await,
+            Self::Reconcile(args) => args.run(&session).await,
             Self::Sql(args) => args.run(&session).await,
             Self::Verify(args) => args.run(&session).await,
             Self::Compact(args) => args.run(&session).await,

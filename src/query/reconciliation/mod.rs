@@ -25,14 +25,15 @@ use crate::model::{Money, ReportKind};
 use line_up::{Line, line_up};
 use rows::ReportRow;
 
-pub use split::{Cause, Causes};
+pub use split::Cause;
+use split::Causes;
 
 const OUR_COSTS_SQL: &str = include_str!("../../../queries/reconciliation/our_costs.sql");
 const PROVIDER_COSTS_SQL: &str = include_str!("../../../queries/reconciliation/provider_costs.sql");
 const TRACKED_SQL: &str = include_str!("../../../queries/reconciliation/tracked.sql");
 
 /// Days of one reconciliation at most.
-pub const RECONCILIATION_DAYS_MAX: i64 = 366;
+const RECONCILIATION_DAYS_MAX: i64 = 366;
 /// Lines of one reconciliation at most.
 const LINES_MAX: usize = 100_000;
 

@@ -59,7 +59,7 @@ impl Cause {
 
 /// The parts of a difference, 10⁻¹² USD each.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Causes([i128; 8]);
+pub(super) struct Causes([i128; 8]);
 
 impl Causes {
     /// A difference with one cause.
@@ -74,12 +74,13 @@ impl Causes {
     }
 
     /// The part of `cause`.
-    pub fn picos(&self, cause: Cause) -> i128 {
+    pub(super) fn picos(&self, cause: Cause) -> i128 {
         self.0[cause as usize]
     }
 
     /// The whole difference.
-    pub fn total_picos(&self) -> i128 {
+    #[cfg(test)]
+    pub(super) fn total_picos(&self) -> i128 {
         self.0.iter().sum()
     }
 }
