@@ -8,6 +8,7 @@
 //! `state`, where every reader takes its [`View`].
 
 mod background;
+mod corrections;
 mod crash;
 mod flusher;
 mod group;
@@ -24,6 +25,7 @@ mod store;
 mod view;
 mod writer;
 
+pub use corrections::{Corrections, RewriteReport, RewriteRows, StoredTable};
 pub use maintenance::CompactReport;
 pub use plan::FlushLimits;
 pub use provider_costs::{ProviderReport, ReplacedReport};
