@@ -75,8 +75,14 @@ async fn a_bill_is_explained_by_day_model_and_key() {
     let app = TestApp::new().await;
     app.store(our_calls()).await;
     let usage = imported(&app, "anthropic-usage", fixture("anthropic_usage_pages.jsonl")).await;
-    assert_eq!((&usage["days"], &usage["rows"], &usage["replaced_rows"]), (&json!(3), &json!(5), &json!(0)));
-    assert_eq!((&usage["date_from"], &usage["date_to"]), (&json!("2026-10-01"), &json!("2026-10-03")));
+    assert_eq!(
+        (&usage["days"], &usage["rows"], &usage["replaced_rows"]),
+        (&json!(3), &json!(5), &json!(0))
+    );
+    assert_eq!(
+        (&usage["date_from"], &usage["date_to"]),
+        (&json!("2026-10-01"), &json!("2026-10-03"))
+    );
     imported(&app, "anthropic-costs", fixture("anthropic_costs.json")).await;
     let answer = app.json(RANGE).await;
     let items: Vec<_> = answer["items"]
@@ -85,7 +91,12 @@ async fn a_bill_is_explained_by_day_model_and_key() {
         .iter()
         .map(|item| {
             let what = item["item"].as_str().or(item["api_key_id"].as_str()).expect("a name");
-            (item["date"].as_str().expect("a date"), what, item["provider_cost"].as_str().expect("text"), causes(item))
+            (
+                item["date"].as_str().expect("a date"),
+                what,
+                item["provider_cost"].as_str().expect("text"),
+                causes(item),
+            )
         })
         .collect();
     let outside = |amount| vec![part("outside_scope", amount)];
@@ -100,7 +111,10 @@ async fn a_bill_is_explained_by_day_model_and_key() {
     assert_eq!(items, expected);
     let total = &answer["total"];
     assert_eq!(total["provider_cost"], "9.111666666667");
-    assert_eq!((&total["our_cost"], &total["difference"]), (&json!("8.15"), &json!("0.961666666667")));
+    assert_eq!(
+        (&total["our_cost"], &total["difference"]),
+        (&json!("8.15"), &json!("0.961666666667"))
+    );
     let parts = [
         part("outside_scope", "0.636666666667"),
         part("price_difference", "0.025"),
@@ -113,7 +127,10 @@ async fn a_bill_is_explained_by_day_model_and_key() {
          for what we do not track (outside_scope): +0.636666666667 USD."
     );
     let untold = answer["untold"].to_string();
-    assert!(untold.contains("counts no requests") && answer["days_without_costs"] == json!([]), "{untold}");
+    assert!(
+        untold.contains("counts no requests") && answer["days_without_costs"] == json!([]),
+        "{untold}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -126,7 +143,10 @@ async fn the_same_days_again_replace_the_earlier_report_for_good() {
     // The provider moved the second day's input from 1.23 to 1.30 USD.
     let moved = fixture("anthropic_costs.json").replace("\"123\"", "\"130\"");
     let again = imported(&app, "anthropic-costs", moved.clone()).await;
-    assert_eq!((&again["rows"], &again["replaced_rows"], &again["notes"]), (&json!(9), &json!(9), &json!([])));
+    assert_eq!(
+        (&again["rows"], &again["replaced_rows"], &again["notes"]),
+        (&json!(9), &json!(9), &json!([]))
+    );
     assert_ne!(app.get(RANGE).await.headers["etag"], first);
     let total = "SELECT report_kind, count(*) AS rows, sum(amount) AS amount \
                  FROM provider_costs GROUP BY 1 ORDER BY 1";
@@ -188,7 +208,10 @@ async fn what_cannot_be_reconciled_is_refused_with_the_way_out() {
     let refused = app.get(RANGE).await;
     assert_eq!(refused.status, 404, "{}", refused.text());
     let detail = refused.json()["detail"].to_string();
-    assert!(detail.contains("no cost report of anthropic covers 2026-10-01 to 2026-10-03"), "{detail}");
+    assert!(
+        detail.contains("no cost report of anthropic covers 2026-10-01 to 2026-10-03"),
+        "{detail}"
+    );
     assert!(detail.contains("spendlake import --format anthropic-costs"), "{detail}");
     for (query, words) in [
         ("", "provider is missing"),
@@ -221,7 +244,12 @@ async fn a_report_that_cannot_be_read_leaves_the_table_as_it_was() {
     for (format, body, status, words) in [
         ("anthropic-costs", broken, 400, "page 1, bucket 2, result 1: amount is \\\"12 3\\\""),
         ("anthropic-costs", String::new(), 400, "no bucket of time"),
-        ("anthropic-usage", fixture("anthropic_costs.json"), 400, "uncached_input_tokens is missing"),
+        (
+            "anthropic-usage",
+            fixture("anthropic_costs.json"),
+            400,
+            "uncached_input_tokens is missing",
+        ),
         ("bedrock-costs", String::new(), 404, "choose openai-usage, openai-costs"),
         ("anthropic-costs?organization_id=me", String::new(), 400, "organization_id is"),
         ("anthropic-costs?organisation_id=me", String::new(), 400, "did you mean organization_id?"),
@@ -264,7 +292,8 @@ async fn a_killed_import_leaves_the_old_report_or_the_new_one() {
     let folder = tempfile::tempdir().expect("a folder");
     let moved = fixture("anthropic_costs.json").replace("\"123\"", "\"130\"");
     let post = |server: &Server, body: String| {
-        let url = format!("{}/api/integrations/provider-reports/anthropic-costs", server.client.url);
+        let url =
+            format!("{}/api/integrations/provider-reports/anthropic-costs", server.client.url);
         server.client.http.post(url).body(body).send()
     };
     let first = Server::start(folder.path(), &[]).await;
@@ -280,7 +309,11 @@ async fn a_killed_import_leaves_the_old_report_or_the_new_one() {
         server.ended().await;
         let server = Server::start(folder.path(), &[]).await;
         let query = "SELECT count(*) AS rows, sum(amount) AS amount FROM provider_costs";
-        assert_eq!(server.client.sql(query).await, [json!({"rows": 9, "amount": amount})], "{point}");
+        assert_eq!(
+            server.client.sql(query).await,
+            [json!({"rows": 9, "amount": amount})],
+            "{point}"
+        );
         assert!(server.stop().await);
     }
 }
@@ -314,7 +347,8 @@ fn the_command_line_imports_reports_and_explains_the_bill() {
         ask(&["import", "--format", "anthropic-usage", &text(&pages[0]), &text(&pages[1])]);
     assert!(said.contains("3 days from 2026-10-01 to 2026-10-03: 5 rows, in place of 0"), "{said}");
     ask(&["import", "--format", "anthropic-costs", &text(&costs)]);
-    let range = ["reconcile", "--provider", "anthropic", "--from", "2026-10-01", "--to", "2026-10-03"];
+    let range =
+        ["reconcile", "--provider", "anthropic", "--from", "2026-10-01", "--to", "2026-10-03"];
     let with = |format| [&range[..], &["--format", format]].concat();
     let (table, notes) = ask(&range);
     let last: Vec<&str> = table.lines().rev().take(3).collect();
@@ -327,7 +361,10 @@ fn the_command_line_imports_reports_and_explains_the_bill() {
     let rows: Vec<_> = rows.records().map(|row| row.expect("a row")).collect();
     let column = |name| header.iter().position(|one| one == name).expect("a column");
     let total = rows.last().expect("a total");
-    assert_eq!((rows.len(), &total[0], &total[column("difference")]), (7, "total", "0.961666666667"));
+    assert_eq!(
+        (rows.len(), &total[0], &total[column("difference")]),
+        (7, "total", "0.961666666667")
+    );
     let (answer, _) = ask(&with("json"));
     let answer: Value = serde_json::from_str(&answer).expect("JSON");
     assert_eq!(answer["total"]["causes"]["price_difference"], "0.025");

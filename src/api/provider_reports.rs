@@ -139,7 +139,8 @@ impl IngestDoor {
             notes: notes(&parsed),
         };
         let ParsedReport { dates, lines, .. } = parsed;
-        let replaced = store.replace_provider_costs(ProviderReport { import, dates, lines }).await?;
+        let replaced =
+            store.replace_provider_costs(ProviderReport { import, dates, lines }).await?;
         imported.replaced_rows = replaced.replaced_rows;
         imported.notes.extend(vanished(&replaced, &imported.account));
         Ok(imported)

@@ -9,8 +9,8 @@ use comfy_table::{Cell, CellAlignment, ContentArrangement, Table};
 
 use super::target::Target;
 use super::{Outcome, Session};
-use crate::app::{Cause, Reconciliation, ReconciliationFigures, ReconciliationItem};
 use crate::app::ReconciliationRequest;
+use crate::app::{Cause, Reconciliation, ReconciliationFigures, ReconciliationItem};
 use crate::error::{Context, Result};
 use crate::export::defused;
 

@@ -59,8 +59,7 @@ impl Flusher {
         let snapshot = self.lake.provider_costs.snapshot();
         let files: Vec<LakeFile> =
             report.dates.iter().flat_map(|date| snapshot.files_of(*date)).cloned().collect();
-        let (lake, import, inputs) =
-            (Arc::clone(&self.lake), report.import.clone(), files.clone());
+        let (lake, import, inputs) = (Arc::clone(&self.lake), report.import.clone(), files.clone());
         let stored = tokio::task::spawn_blocking(move || stored_rows(&lake, &inputs, &import))
             .await
             .internal("reading provider costs")??;

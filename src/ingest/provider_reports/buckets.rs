@@ -88,9 +88,9 @@ fn read_bucket(fields: Fields<'_>) -> Result<Bucket<'_>> {
              bucket_width=1d or less"
         )));
     }
-    let results = (1..).zip(results).map(|(number, result)| {
-        Fields::read(Place { result: Some(number), ..place }, result)
-    });
+    let results = (1..)
+        .zip(results)
+        .map(|(number, result)| Fields::read(Place { result: Some(number), ..place }, result));
     Ok(Bucket { place, start, end, results: results.collect::<Result<_>>()? })
 }
 

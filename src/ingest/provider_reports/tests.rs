@@ -103,7 +103,8 @@ fn pages_in_an_array_or_compact_say_the_same() {
     let pages: Vec<_> = pages.map(|page| page.expect("JSON")).collect();
     let array = serde_json::Value::from(pages.clone()).to_string();
     assert_eq!(parsed(ReportFormat::OpenaiCosts, &array).lines.len(), whole.lines.len());
-    let buckets: Vec<_> = pages.iter().flat_map(|page| page["data"].as_array().expect("data")).collect();
+    let buckets: Vec<_> =
+        pages.iter().flat_map(|page| page["data"].as_array().expect("data")).collect();
     let lines: String = buckets.iter().map(|bucket| format!("{bucket}\n")).collect();
     assert_eq!(parsed(ReportFormat::OpenaiCosts, &lines).dates, whole.dates);
 }
@@ -119,7 +120,9 @@ fn a_first_page_alone_says_that_more_follow() {
 #[test]
 fn hours_that_leave_a_part_of_the_day_out_are_told() {
     let hour = |from: &str, to: &str| {
-        format!(r#"{{"starting_at":"2026-10-01T{from}:00Z","ending_at":"2026-10-01T{to}:00Z","results":[]}}"#)
+        format!(
+            r#"{{"starting_at":"2026-10-01T{from}:00Z","ending_at":"2026-10-01T{to}:00Z","results":[]}}"#
+        )
     };
     let body = [hour("00:00", "01:00"), hour("01:00", "02:00")].join("\n");
     let report = parsed(ReportFormat::AnthropicUsage, &body);
@@ -129,7 +132,10 @@ fn hours_that_leave_a_part_of_the_day_out_are_told() {
 #[test]
 fn a_page_that_is_there_twice_is_refused() {
     let message = refused(ReportFormat::AnthropicCosts, &ANTHROPIC_COSTS.repeat(2));
-    assert!(message.contains("page 1, bucket 1") && message.contains("page 2, bucket 1"), "{message}");
+    assert!(
+        message.contains("page 1, bucket 1") && message.contains("page 2, bucket 1"),
+        "{message}"
+    );
     assert!(message.contains("2026-10-01T00:00:00Z"), "{message}");
 }
 
@@ -185,7 +191,10 @@ fn a_bucket_beyond_one_utc_day_is_refused() {
 fn more_cached_than_input_tokens_are_refused() {
     let body = OPENAI_USAGE.replace("500000", "2500000");
     let message = refused(ReportFormat::OpenaiUsage, &body);
-    assert!(message.contains("2500000 cached input tokens are more than input_tokens"), "{message}");
+    assert!(
+        message.contains("2500000 cached input tokens are more than input_tokens"),
+        "{message}"
+    );
 }
 
 /// A valid report with some bytes changed.

@@ -135,7 +135,8 @@ fn our_lines(
             }
         };
         let shift = move |line: &mut OurLine, picos: i128| {
-            let shifted = if row.corrected { &mut line.corrected_picos } else { &mut line.shifted_picos };
+            let shifted =
+                if row.corrected { &mut line.corrected_picos } else { &mut line.shifted_picos };
             *shifted += picos;
         };
         let elsewhere = row.utc_date != row.usage_date;

@@ -7,6 +7,8 @@ mod sentences;
 mod split;
 
 #[cfg(test)]
+mod sql_tests;
+#[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeSet, HashMap};
@@ -113,33 +115,43 @@ impl Queries {
         view: &Arc<View>,
         request: &ReconciliationRequest,
     ) -> Result<Reconciliation> {
-        let dates = dates(request)?;
-        let session = self.engine.session(view)?;
-        let reports = reports(&session, request).await?;
-        check_reports(&reports, request)?;
-        let parameters = parameters(request, &organizations(&reports));
-        let doing = "reading our costs";
-        let ours = run(&session, OUR_COSTS_SQL, parameters.clone(), doing).await?;
-        let doing = "reading the tracked models";
-        let tracked = run(&session, TRACKED_SQL, parameters, doing).await?;
-        let (lines, untold) =
-            line_up(&dates, &rows::our_rows(&ours)?, &reports, &rows::tracked(&tracked)?);
-        if lines.len() > LINES_MAX {
-            let count = lines.len();
-            let message = format!(
-                "the reconciliation has {count} lines; it can have {LINES_MAX}: ask for fewer days"
-            );
-            return Err(Error::new(ErrorKind::LimitExceeded, message));
-        }
-        let total = total(&lines)?;
-        Ok(Reconciliation {
-            summary: sentences::summary(request, &total),
-            untold: sentences::untold(&untold),
-            days_without_costs: untold.without_costs,
-            lines: lines.iter().map(public_line).collect::<Result<_>>()?,
-            total,
-        })
+        dates(request)?;
+        reconcile(&self.engine.session(view)?, request).await
     }
+}
+
+/// Reconciles over the tables of `session`.
+async fn reconcile(
+    session: &SessionContext,
+    request: &ReconciliationRequest,
+) -> Result<Reconciliation> {
+    let reports = reports(session, request).await?;
+    check_reports(&reports, request)?;
+    let parameters = parameters(request, &organizations(&reports));
+    let doing = "reading our costs";
+    let ours = run(session, OUR_COSTS_SQL, parameters.clone(), doing).await?;
+    let doing = "reading the tracked models";
+    let tracked_parameters = ["provider", "organization_ids"]
+        .into_iter()
+        .filter_map(|name| Some((name.to_owned(), parameters.get(name)?.clone())));
+    let tracked = run(session, TRACKED_SQL, tracked_parameters.collect(), doing).await?;
+    let (ours, tracked) = (rows::our_rows(&ours)?, rows::tracked(&tracked)?);
+    let (lines, untold) = line_up(&dates(request)?, &ours, &reports, &tracked);
+    if lines.len() > LINES_MAX {
+        let count = lines.len();
+        let message = format!(
+            "the reconciliation has {count} lines; it can have {LINES_MAX}: ask for fewer days"
+        );
+        return Err(Error::new(ErrorKind::LimitExceeded, message));
+    }
+    let total = total(&lines)?;
+    Ok(Reconciliation {
+        summary: sentences::summary(request, &total),
+        untold: sentences::untold(&untold),
+        days_without_costs: untold.without_costs,
+        lines: lines.iter().map(public_line).collect::<Result<_>>()?,
+        total,
+    })
 }
 
 fn dates(request: &ReconciliationRequest) -> Result<Vec<NaiveDate>> {

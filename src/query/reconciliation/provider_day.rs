@@ -74,14 +74,14 @@ impl ProviderDay {
         let lump = of(ReportKind::Cost).any(|row| is_lump(row) && row.picos != 0);
         let counts_all = |row: &ReportRow| row.model.is_none() && row.tokens != [0; 5];
         let named = of(ReportKind::Cost).chain(of(ReportKind::Usage));
-        let keys_meet = named.clone().any(|row| row.key.is_some() && tracked.keys.contains(&row.key));
+        let keys_meet =
+            named.clone().any(|row| row.key.is_some() && tracked.keys.contains(&row.key));
         let cost_keys = of(ReportKind::Cost).any(|row| row.key.is_some());
         let grain = Grain {
             model: !lump && !of(ReportKind::Usage).any(counts_all),
             key: keys_meet && (usage_known || cost_keys),
         };
-        let mut day =
-            Self { grain, usage_known, lines: BTreeMap::new(), outside: BTreeMap::new() };
+        let mut day = Self { grain, usage_known, lines: BTreeMap::new(), outside: BTreeMap::new() };
         of(ReportKind::Usage).for_each(|row| day.add_usage(row));
         let mut to_spread = BTreeMap::new();
         for row in of(ReportKind::Cost).filter(|row| row.picos != 0) {

@@ -158,9 +158,7 @@ pub(super) fn split_tokens(line: &TokenLine) -> Causes {
 /// the side that has more, as that share of its value.
 fn missing_events(line: &TokenLine, provider_value: i128, our_value: i128) -> i128 {
     let (part, whole) = match line.provider_requests {
-        Some(provider) => {
-            (provider - line.our_requests, provider.max(line.our_requests))
-        }
+        Some(provider) => (provider - line.our_requests, provider.max(line.our_requests)),
         None => missing_share(&line.meters),
     };
     if whole <= 0 {
@@ -183,7 +181,8 @@ fn missing_share(meters: &[Meter]) -> (i128, i128) {
             shares.push((provider - ours, provider.max(ours)));
         }
     }
-    let alike = shares.iter().all(|(part, _)| *part > 0) || shares.iter().all(|(part, _)| *part < 0);
+    let alike =
+        shares.iter().all(|(part, _)| *part > 0) || shares.iter().all(|(part, _)| *part < 0);
     let smallest = shares.into_iter().filter(|(_, whole)| *whole > 0);
     let smallest = smallest.min_by_key(|(part, whole)| portion(1_000_000_000, part.abs(), *whole));
     smallest.filter(|_| alike).unwrap_or((0, 0))

@@ -96,7 +96,11 @@ fn cents(ours: &[OurRow], reports: &[ReportRow]) -> Vec<(Cause, i128)> {
 fn causes_in_cents(causes: &Causes) -> Vec<(Cause, i128)> {
     let parts = Cause::ALL.map(|cause| (cause, causes.picos(cause)));
     assert!(parts.iter().all(|(_, picos)| picos % CENT == 0), "{parts:?}");
-    parts.into_iter().map(|(cause, picos)| (cause, picos / CENT)).filter(|part| part.1 != 0).collect()
+    parts
+        .into_iter()
+        .map(|(cause, picos)| (cause, picos / CENT))
+        .filter(|part| part.1 != 0)
+        .collect()
 }
 
 #[test]
@@ -192,11 +196,8 @@ fn events_booked_on_the_next_local_day_move_between_the_days() {
 #[test]
 fn a_correction_of_a_closed_month_is_named_as_such() {
     let booked_on = NaiveDate::from_ymd_opt(2026, 11, 5).expect("a date");
-    let late = OurRow {
-        usage_date: booked_on,
-        corrected: true,
-        ..our(2, tokens(200_000, 20_000), 90)
-    };
+    let late =
+        OurRow { usage_date: booked_on, corrected: true, ..our(2, tokens(200_000, 20_000), 90) };
     let ours = [our(8, tokens(800_000, 80_000), 360), late];
     assert_eq!(cents(&ours, &bill(Some(10))), [(Cause::ClosedMonth, 90)]);
 }
@@ -228,8 +229,10 @@ fn charges_for_no_call_of_a_model_are_outside() {
 
 #[test]
 fn a_model_that_no_event_ever_had_is_outside() {
-    let (lines, _) = lined_up(&[OurRow { model: "opus".to_owned(), ..our(1, tokens(1, 1), 0) }], &bill(None));
-    let sonnet = lines.iter().find(|line| line.name.0.as_deref() == Some("sonnet")).expect("a line");
+    let (lines, _) =
+        lined_up(&[OurRow { model: "opus".to_owned(), ..our(1, tokens(1, 1), 0) }], &bill(None));
+    let sonnet =
+        lines.iter().find(|line| line.name.0.as_deref() == Some("sonnet")).expect("a line");
     assert_eq!(sonnet.item.as_deref(), Some("model sonnet is not tracked"));
     assert_eq!(causes_in_cents(&sonnet.causes), [(Cause::OutsideScope, 450)]);
 }
@@ -268,20 +271,20 @@ fn a_line_item_that_is_a_models_name_is_for_its_calls() {
 
 #[test]
 fn an_amount_without_keys_follows_the_tokens_of_the_keys() {
-    let of_key = |key: &str, input| ReportRow { key: Some(key.to_owned()), ..usage(None, tokens(input, 0)) };
-    let reports =
-        [of_key("mine", 750_000), of_key("other", 250_000), cost(TokenClass::Input, 300)];
+    let of_key =
+        |key: &str, input| ReportRow { key: Some(key.to_owned()), ..usage(None, tokens(input, 0)) };
+    let reports = [of_key("mine", 750_000), of_key("other", 250_000), cost(TokenClass::Input, 300)];
     let ours = [OurRow { key: Some("mine".to_owned()), ..our(3, tokens(750_000, 0), 225) }];
     let (lines, untold) = lined_up(&ours, &reports);
     assert!(!untold.without_keys);
     let found: Vec<_> = lines
         .iter()
-        .map(|line| (line.name.1.as_deref(), line.provider_picos / CENT, causes_in_cents(&line.causes)))
+        .map(|line| {
+            (line.name.1.as_deref(), line.provider_picos / CENT, causes_in_cents(&line.causes))
+        })
         .collect();
-    let expected = [
-        (Some("mine"), 225, vec![]),
-        (Some("other"), 75, vec![(Cause::OutsideScope, 75)]),
-    ];
+    let expected =
+        [(Some("mine"), 225, vec![]), (Some("other"), 75, vec![(Cause::OutsideScope, 75)])];
     assert_eq!(found, expected);
 }
 
@@ -299,11 +302,17 @@ fn what_three_keys_share_is_given_away_to_the_last_digit() {
 #[test]
 fn keys_that_never_meet_leave_lines_by_model() {
     let reports = [
-        ReportRow { key: Some("apikey_1".to_owned()), ..usage(Some(10), tokens(1_000_000, 100_000)) },
+        ReportRow {
+            key: Some("apikey_1".to_owned()),
+            ..usage(Some(10), tokens(1_000_000, 100_000))
+        },
         cost(TokenClass::Input, 300),
         cost(TokenClass::Output, 150),
     ];
-    let ours = [OurRow { key: Some("our own name".to_owned()), ..our(10, tokens(1_000_000, 100_000), 450) }];
+    let ours = [OurRow {
+        key: Some("our own name".to_owned()),
+        ..our(10, tokens(1_000_000, 100_000), 450)
+    }];
     let (lines, untold) = lined_up(&ours, &reports);
     assert!(untold.without_keys);
     assert_eq!((lines.len(), lines[0].causes), (1, Causes::default()));
@@ -314,7 +323,8 @@ fn a_cost_report_alone_leaves_the_cause_open() {
     let costs = [cost(TokenClass::Input, 300), cost(TokenClass::Output, 150)];
     let ours = our(10, tokens(1_000_000, 100_000), 400);
     assert_eq!(cents(std::slice::from_ref(&ours), &costs), [(Cause::Undetermined, 50)]);
-    let unpriced = OurRow { unpriced_requests: 10, unpriced_tokens: ours.tokens, picos: 0, ..ours.clone() };
+    let unpriced =
+        OurRow { unpriced_requests: 10, unpriced_tokens: ours.tokens, picos: 0, ..ours.clone() };
     assert_eq!(cents(&[unpriced], &costs), [(Cause::Unpriced, 450)]);
     let yesterday = OurRow { utc_date: day(3), usage_date: day(3), ..ours };
     let (lines, untold) = lined_up(&[yesterday], &costs);
