@@ -11,8 +11,9 @@ use crate::model::parse_decimal;
 
 /// Longest text of a report, characters.
 const TEXT_CHARS_MAX: usize = 256;
-/// Most tokens or requests of one line.
-const COUNT_MAX: u64 = 1_000_000_000_000_000;
+/// Most tokens or requests of one line: a sum over the lines of a report then
+/// fits 64 bits.
+const COUNT_MAX: u64 = 1_000_000_000_000;
 /// Amounts stay below this, in 10⁻¹² of the currency: a billion.
 const AMOUNT_PICOS_MAX: i128 = 1_000_000_000_000_000_000_000;
 /// Characters of a wrong value that a message shows.

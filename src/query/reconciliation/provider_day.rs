@@ -156,7 +156,7 @@ impl ProviderLine {
 
 /// The model that an amount is for; `None` when it is for no call of one.
 fn model_of(row: &ReportRow, used: &BTreeSet<&str>, tracked: &Tracked) -> Option<String> {
-    if row.cost_type.as_deref() == Some("tokens") {
+    if row.model.is_some() && matches!(row.cost_type.as_deref(), None | Some("tokens")) {
         return row.model.clone();
     }
     // Some line items are a model's name and nothing else.
