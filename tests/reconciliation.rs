@@ -169,6 +169,20 @@ async fn the_same_days_again_replace_the_earlier_report_for_good() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_day_that_the_provider_takes_back_is_known_to_cost_nothing() {
+    let app = TestApp::new().await;
+    imported(&app, "anthropic-costs", fixture("anthropic_costs.json")).await;
+    let empty = r#"{"data":[{"starting_at":"2026-10-01T00:00:00Z",
+        "ending_at":"2026-10-02T00:00:00Z","results":[]}],"has_more":false}"#;
+    let answer = imported(&app, "anthropic-costs", empty.to_owned()).await;
+    assert_eq!((&answer["rows"], &answer["replaced_rows"]), (&json!(1), &json!(5)));
+    let days = "SELECT usage_date, sum(amount) AS amount FROM provider_costs GROUP BY 1 ORDER BY 1";
+    let days: Vec<_> = app.sql(days).await.iter().map(|row| row["amount"].clone()).collect();
+    assert_eq!(days, ["0", "2.036666666667", "0"]);
+    assert_eq!(app.json(RANGE).await["total"]["provider_cost"], "2.036666666667");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_report_of_one_project_in_place_of_all_is_noticed() {
     let app = TestApp::new().await;
     imported(&app, "openai-costs", fixture("openai_costs_pages.json")).await;
