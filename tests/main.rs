@@ -11,6 +11,7 @@ mod model;
 mod old_copies;
 mod open_at_rest;
 mod prices;
+mod reconciliation;
 mod repository;
 mod routes;
 mod serving;

@@ -25,9 +25,9 @@ use crate::ingest::{Encoding, Intake, Payload, Rejection, decompress};
 pub struct IngestDoor {
     intake: Arc<Intake>,
     /// Empty while the log is being replayed.
-    store: Arc<OnceLock<Arc<Store>>>,
+    pub(super) store: Arc<OnceLock<Arc<Store>>>,
     registrar: Arc<OnceLock<Registrar>>,
-    clock: Arc<dyn Clock>,
+    pub(super) clock: Arc<dyn Clock>,
     body_bytes_max: usize,
     /// One permit a KiB of bodies in memory.
     memory: Semaphore,
@@ -70,7 +70,7 @@ impl IngestDoor {
     }
 
     /// Reads a request's body within the limits.
-    async fn body(&self, headers: &HeaderMap, body: Body) -> Result<Bytes> {
+    pub(super) async fn body(&self, headers: &HeaderMap, body: Body) -> Result<Bytes> {
         let encoding = headers.get(header::CONTENT_ENCODING).and_then(|value| value.to_str().ok());
         let encoding = Encoding::from_header(encoding)?;
         let limit = self.body_bytes_max;
@@ -229,7 +229,7 @@ pub(super) async fn post_events(
 }
 
 /// Every limit of this route is one of the body's size.
-fn too_large_as_413(error: Error) -> Problem {
+pub(super) fn too_large_as_413(error: Error) -> Problem {
     match error.kind() {
         ErrorKind::LimitExceeded => Problem::body_too_large(error.to_string()),
         _ => Problem::from(error),
@@ -242,7 +242,7 @@ const UNFOLDING_EXPECTED: usize = 8;
 impl IngestDoor {
     /// Reserves memory for a body before reading it: what it says of its
     /// length, or the most it may have.
-    fn reserve(&self, headers: &HeaderMap) -> Result<tokio::sync::SemaphorePermit<'_>> {
+    pub(super) fn reserve(&self, headers: &HeaderMap) -> Result<tokio::sync::SemaphorePermit<'_>> {
         let declared = headers
             .get(header::CONTENT_LENGTH)
             .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());

@@ -18,6 +18,8 @@ mod lists;
 mod params;
 mod prices;
 pub mod problem;
+mod provider_reports;
+mod reconciliation;
 mod reprice;
 mod scope;
 mod service;
@@ -60,6 +62,8 @@ pub use directory::DirectoryDoor;
 pub use health::HealthState;
 pub use ingest::{IngestDoor, not_ready};
 pub use prices::{ActivationAnswer, PriceVersion, PriceVersions, PutAnswer};
+pub use provider_reports::{ImportedReport, ReportOptions};
+pub use reconciliation::{Reconciliation, ReconciliationFigures, ReconciliationItem};
 pub use reprice::{RepriceAnswer, RepriceBody, RepriceGroup, RepriceMeasures};
 pub use service::{Doors, service};
 
@@ -181,6 +185,7 @@ pub fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(lists::platform_organizations))
         .routes(routes!(lists::platform_models))
         .routes(routes!(lists::drill_down))
+        .routes(routes!(reconciliation::reconciliation))
         .routes(routes!(sql::sql))
 }
 

@@ -23,8 +23,7 @@ use super::directory::{self, DirectoryDoor};
 use super::health::{self, HealthState};
 use super::ingest::{self, IngestDoor};
 use super::problem::Problem;
-use super::{ApiState, routes as analytics_routes, serve};
-use super::{prices, reprice};
+use super::{ApiState, prices, provider_reports, reprice, routes as analytics_routes, serve};
 use crate::clock::Clock;
 use crate::corrections::Corrector;
 use crate::error::{ErrorKind, Result};
@@ -59,7 +58,10 @@ pub fn service(state: ApiState, doors: Doors, clock: Arc<dyn Clock>) -> Result<R
 }
 
 fn all_routes(doors: Doors) -> OpenApiRouter<ApiState> {
-    let ingest = OpenApiRouter::new().routes(routes!(ingest::post_events)).with_state(doors.ingest);
+    let ingest = OpenApiRouter::new()
+        .routes(routes!(ingest::post_events))
+        .routes(routes!(provider_reports::post_provider_report))
+        .with_state(doors.ingest);
     let corrections = OpenApiRouter::new()
         .routes(routes!(corrections::void_events))
         .routes(routes!(corrections::replace_events))

@@ -30,6 +30,12 @@ pub use doctor::{Check, CheckStatus, DoctorReport};
 pub use lock::{RunningServer, running_server};
 pub use verify::{VerifyCheck, VerifyReport};
 
+pub use crate::api::{
+    ImportedReport, Reconciliation, ReconciliationFigures, ReconciliationItem, ReportOptions,
+};
+pub use crate::ingest::ReportFormat;
+pub use crate::query::{Cause, ReconciliationRequest};
+
 pub use crate::flush::{CompactReport, IngestReport, LineStatus};
 
 /// Everything of one data directory.
@@ -186,6 +192,23 @@ impl App {
     /// Stores the events of a plain NDJSON body; durable when it returns.
     pub async fn ingest_bytes(&self, body: Bytes, request_id: String) -> Result<IngestReport> {
         self.door.ingest(body, request_id).await
+    }
+
+    /// Puts a provider's report in the place of what was imported of its days
+    /// before; durable when it returns.
+    pub async fn import_report(
+        &self,
+        format: ReportFormat,
+        body: Bytes,
+        options: ReportOptions,
+    ) -> Result<ImportedReport> {
+        self.door.import_report(format, body, options).await
+    }
+
+    /// Why a provider's charges and our costs differ.
+    pub async fn reconciliation(&self, request: &ReconciliationRequest) -> Result<Reconciliation> {
+        let answer = self.queries.reconciliation(&self.view()?, request).await?;
+        Ok(Reconciliation::new(request, &answer))
     }
 
     /// Commits everything that is hot and covers it by the rollup.

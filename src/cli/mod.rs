@@ -11,6 +11,7 @@ mod import;
 mod logging;
 mod prices;
 mod progress;
+mod reconcile;
 mod remote;
 mod reprice;
 mod serve;
@@ -82,6 +83,7 @@ enum Verb {
     Demo(demo::DemoArgs),
     Import(import::ImportArgs),
     Directory(directory::DirectoryArgs),
+    Reconcile(reconcile::ReconcileArgs),
     Sql(sql::SqlArgs),
     Verify(verify::VerifyArgs),
     Compact(compact::CompactArgs),
@@ -159,6 +161,7 @@ impl Verb {
             Self::Demo(args) => args.run(session).await,
             Self::Import(args) => args.run(&session).await,
             Self::Directory(args) => args.run(&session).await,
+            Self::Reconcile(args) => args.run(&session).await,
             Self::Sql(args) => args.run(&session).await,
             Self::Verify(args) => args.run(&session).await,
             Self::Compact(args) => args.run(&session).await,
