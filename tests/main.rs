@@ -8,6 +8,7 @@ mod faults;
 mod model;
 mod old_copies;
 mod open_at_rest;
+mod otlp;
 mod repository;
 mod routes;
 mod serving;

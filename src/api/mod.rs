@@ -12,6 +12,7 @@ mod ingest;
 mod items;
 mod list_params;
 mod lists;
+mod otlp;
 mod params;
 pub mod problem;
 mod scope;

@@ -20,6 +20,7 @@ use utoipa_axum::routes;
 
 use super::health::{self, HealthState};
 use super::ingest::{self, IngestDoor};
+use super::otlp;
 use super::problem::Problem;
 use super::{ApiState, routes as analytics_routes, serve};
 use crate::clock::Clock;
@@ -44,7 +45,12 @@ pub fn service(
 }
 
 fn all_routes(door: Arc<IngestDoor>, health: Arc<HealthState>) -> OpenApiRouter<ApiState> {
-    let ingest = OpenApiRouter::new().routes(routes!(ingest::post_events)).with_state(door);
+    let ingest = OpenApiRouter::new()
+        .routes(routes!(ingest::post_events))
+        .routes(routes!(otlp::post_logs))
+        .routes(routes!(otlp::post_traces))
+        .routes(routes!(otlp::post_metrics))
+        .with_state(door);
     let health = OpenApiRouter::new()
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))

@@ -15,4 +15,4 @@ pub use body::{Encoding, decompress};
 pub use identity::{EventKey, identity_bytes};
 pub use prepare::{Intake, IntakeLimits, Payload, PreparedLine, PreparedRequest};
 pub use rejected::{RejectReason, Rejection, rejected_batch};
-pub use sources::SourceFormat;
+pub use sources::{OtlpEncoding, SourceFormat, organization_id_of};

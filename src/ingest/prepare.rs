@@ -157,7 +157,9 @@ impl Intake {
             Ok(wire) => wire,
             Err(rejection) => return refused(number, None, rejection),
         };
-        if let (None, Some(id)) = (wire.get(Field::OrganizationId), organization_default) {
+        let fallback = wire.organization_fallback.take();
+        let unnamed = organization_default.or(fallback.as_deref());
+        if let (None, Some(id)) = (wire.get(Field::OrganizationId), unnamed) {
             wire.set_text(Field::OrganizationId, id);
         }
         match validate(&wire, now, &self.limits) {
