@@ -9,6 +9,7 @@ mod verify;
 
 use std::sync::{Arc, OnceLock};
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 
 use crate::api::IngestDoor;
@@ -19,6 +20,7 @@ use crate::engine::{Engine, StaticTable};
 use crate::error::{Error, Result};
 use crate::flush::{Opening, Store, View};
 use crate::ingest::{Intake, IntakeLimits};
+use crate::model::ClosedMonths;
 use crate::pricing::PriceBook;
 use crate::query::Queries;
 
@@ -40,6 +42,7 @@ pub struct App {
     /// Empty until the log is replayed.
     store: Arc<OnceLock<Arc<Store>>>,
     door: Arc<IngestDoor>,
+    closed_months: Arc<ArcSwap<ClosedMonths>>,
 }
 
 impl App {
@@ -55,7 +58,9 @@ impl App {
         let queries = Arc::new(Queries::new(Arc::clone(&engine), Arc::clone(&directory))?);
         let store = Arc::new(OnceLock::new());
         let limits = IntakeLimits::from(config);
-        let intake = Arc::new(Intake::new(Arc::clone(&directory), prices, limits));
+        let closed_months: Arc<ArcSwap<ClosedMonths>> = Arc::default();
+        let months = Arc::clone(&closed_months);
+        let intake = Arc::new(Intake::new(Arc::clone(&directory), prices, months, limits));
         let door = IngestDoor::new(config, intake, Arc::clone(&store), Arc::clone(&clock));
         Ok(Arc::new(Self {
             config: config.clone(),
@@ -66,6 +71,7 @@ impl App {
             queries,
             store,
             door: Arc::new(door),
+            closed_months,
         }))
     }
 
@@ -76,6 +82,7 @@ impl App {
             application: format!("node/{}", self.node.node_id),
             epoch: self.node.epoch,
             directory_lock: Arc::<lock::FileLock>::clone(&self.lock),
+            closed_months: Arc::clone(&self.closed_months),
         };
         let store = Store::open(&self.config, opening, Arc::clone(&self.clock)).await?;
         self.store.set(Arc::new(store)).map_err(|_| Error::internal("the store was opened twice"))

@@ -27,6 +27,9 @@ pub(super) struct Turn {
     /// Whether a flush broke off: the tables may hold rows that are still
     /// shown as hot.
     unfinished: bool,
+    /// Whether a change of stored rows broke off: the tables may hold rows
+    /// that the published view does not show yet.
+    pub(super) unpublished: bool,
 }
 
 impl Turn {
@@ -63,14 +66,22 @@ impl Flusher {
     /// Commits everything that is hot now. Safe to call again after an error:
     /// what the tables hold already is not written again.
     pub(super) async fn flush(&self) -> Result<()> {
-        let mut turn = self.turn.lock().await;
+        self.flush_in(&mut *self.turn.lock().await).await
+    }
+
+    /// [`Self::flush`] for who holds the turn.
+    pub(super) async fn flush_in(&self, turn: &mut Turn) -> Result<()> {
+        self.publish_tables(turn).await?;
         let started = Instant::now();
         let hot = {
             let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
             turn.unsaved_keys.extend(log.dedup.freeze());
+            // What is being flushed and what comes meanwhile stand in
+            // different segments, so that the former can be removed.
+            log.wal.rotate();
             self.state.freeze()
         };
-        let Some(last) = hot.batches().last() else { return self.cover().await };
+        let Some(last) = hot.batches().last() else { return self.cover(turn).await };
         let through = last.sequence;
         turn.unfinished = true;
         let rows = |batch: &HotBatch| batch.rejected.clone();
@@ -88,7 +99,7 @@ impl Flusher {
         self.truncate(through)?;
         metrics::histogram!("spendlake_flush_seconds").record(started.elapsed());
         metrics::counter!("spendlake_flushed_rows_total").increment(hot.rows() as u64);
-        self.cover().await
+        self.cover(turn).await
     }
 
     /// Appends the rows of `hot` that `table` does not hold yet.
@@ -173,7 +184,8 @@ impl Flusher {
     }
 
     /// Brings the rollup up to the lake's version, and the cube with it.
-    pub(super) async fn cover(&self) -> Result<()> {
+    pub(super) async fn cover(&self, turn: &mut Turn) -> Result<()> {
+        self.publish_tables(turn).await?;
         crash_point("before_rollup");
         let view = self.state.view();
         if view.uncovered_files.is_empty() {

@@ -51,7 +51,9 @@ pub(super) async fn refresh(lake: &Arc<Lake>) -> Result<Refreshed> {
         Ok(changes) if changes.replaced_dates.is_empty() => changes,
         Ok(changes) => {
             let replaced = changes.replaced_dates.iter().copied();
-            let dates = replaced.chain(changes.files.iter().map(|file| file.date)).collect();
+            let changed = replaced.chain(changes.files.iter().map(|file| file.date));
+            let stored = every_date(lake);
+            let dates = changed.filter(|date| stored.contains(date)).collect();
             return Ok(Refreshed { daily: rebuild(lake, dates).await?, change: Change::Unknown });
         }
         // The log no longer reaches back to what the rollup covers.
@@ -67,10 +69,10 @@ pub(super) async fn refresh(lake: &Arc<Lake>) -> Result<Refreshed> {
     Ok(Refreshed { daily, change: Change::Appended(added) })
 }
 
-/// Every date that has events or daily rows.
+/// Every date that has events. Of other dates the rollup is all that is left
+/// once retention dropped the events, so it is never computed anew.
 pub(super) fn every_date(lake: &Lake) -> BTreeSet<NaiveDate> {
-    let (events, daily) = (lake.events.snapshot(), lake.daily.snapshot());
-    events.files.iter().chain(&daily.files).map(|file| file.date).collect()
+    lake.events.snapshot().files.iter().map(|file| file.date).collect()
 }
 
 /// Replaces the rollup of `dates` by a fresh aggregate of their events, which
