@@ -69,8 +69,13 @@ async fn a_whole_success_is_an_empty_message_in_the_requests_encoding() {
         assert_eq!(answer.headers[header::CONTENT_TYPE], "application/json");
     }
     // The same events came in both encodings: the second time as duplicates.
-    let rows = app.sql("SELECT source, count(*) AS n FROM usage_events GROUP BY source ORDER BY source").await;
-    assert_eq!(rows, [json!({"source": "claude_code", "n": 2}), json!({"source": "gen_ai", "n": 4})]);
+    let rows = app
+        .sql("SELECT source, count(*) AS n FROM usage_events GROUP BY source ORDER BY source")
+        .await;
+    assert_eq!(
+        rows,
+        [json!({"source": "claude_code", "n": 2}), json!({"source": "gen_ai", "n": 4})]
+    );
     app.assert_verifies().await;
 }
 
@@ -106,7 +111,10 @@ async fn what_cannot_be_read_is_answered_with_a_status_message() {
     let app = TestApp::new().await;
     for path in ["/v1/logs", "/v1/traces", "/v1/metrics"] {
         let answer = post(&app, path, PROTOBUF, b"\xff\xff".to_vec()).await;
-        assert_eq!((answer.status, &answer.headers[header::CONTENT_TYPE]), (400, &PROTOBUF.parse().expect("a header")));
+        assert_eq!(
+            (answer.status, &answer.headers[header::CONTENT_TYPE]),
+            (400, &PROTOBUF.parse().expect("a header"))
+        );
         let status = RpcStatus::decode(answer.body.as_slice()).expect("a status");
         assert_eq!(status.code, 3, "{}", status.message);
         let answer = post(&app, path, JSON, b"{".to_vec()).await;

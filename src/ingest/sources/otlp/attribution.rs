@@ -86,12 +86,13 @@ fn set_organization(wire: &mut WireEvent<'_>, entry: &Entry<'_>) {
 }
 
 fn set_tags(wire: &mut WireEvent<'_>, entry: &Entry<'_>) {
-    let fits = |text: &str| {
-        !text.chars().any(char::is_control) && text.chars().count() <= TAG_CHARS_MAX
-    };
+    let fits =
+        |text: &str| !text.chars().any(char::is_control) && text.chars().count() <= TAG_CHARS_MAX;
     let tags: serde_json::Map<String, serde_json::Value> = TAG_ATTRIBUTES
         .into_iter()
-        .filter_map(|name| Some((name.to_owned(), entry.text(&[name]).filter(|text| fits(text))?.into())))
+        .filter_map(|name| {
+            Some((name.to_owned(), entry.text(&[name]).filter(|text| fits(text))?.into()))
+        })
         .collect();
     if !tags.is_empty() {
         wire.set(Field::Tags, serde_json::Value::from(tags).to_string());
@@ -136,7 +137,8 @@ pub(super) fn set_duration(wire: &mut WireEvent<'_>, entry: &Entry<'_>, name: &s
 pub(super) fn set_cost(wire: &mut WireEvent<'_>, cost: Option<&Value>, classes: &Classes) {
     let Some(cost) = cost.filter(|cost| cost.text().is_some()) else { return };
     let significand = cost.text().unwrap_or_default().split(['e', 'E']).next();
-    let zero = significand.is_some_and(|digits| digits.bytes().all(|byte| matches!(byte, b'0' | b'.')));
+    let zero =
+        significand.is_some_and(|digits| digits.bytes().all(|byte| matches!(byte, b'0' | b'.')));
     if !(zero && classes.is_any()) {
         wire.set(Field::ActualApiCost, cost.literal());
     }

@@ -97,7 +97,8 @@ fn log_record(record: LogRecord) -> Record {
 }
 
 fn span_record(span: trace::Span) -> Record {
-    let failed = span.status.is_some_and(|status| status.code() == trace::status::StatusCode::Error);
+    let failed =
+        span.status.is_some_and(|status| status.code() == trace::status::StatusCode::Error);
     let facts = Span {
         trace_id: hex(&span.trace_id),
         span_id: hex(&span.span_id),

@@ -27,7 +27,9 @@ impl Value {
     /// As text; `None` when there is nothing to read.
     pub(super) fn text(&self) -> Option<&str> {
         match self {
-            Self::Text(text) | Self::Number(text) => Some(text.trim()).filter(|one| !one.is_empty()),
+            Self::Text(text) | Self::Number(text) => {
+                Some(text.trim()).filter(|one| !one.is_empty())
+            }
             Self::Truth(_) => None,
         }
     }

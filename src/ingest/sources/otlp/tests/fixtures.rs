@@ -65,8 +65,7 @@ fn codex_and_gemini_cli_events_are_priced_by_the_book() {
 fn only_spans_that_are_one_call_of_a_model_count() {
     let events = events("gen_ai_traces");
     let ids: Vec<&str> = events.iter().map(|event| &event.event_id[32..]).collect();
-    let expected =
-        ["0000000000000002", "0000000000000003", "0000000000000004", "0000000000000006"];
+    let expected = ["0000000000000002", "0000000000000003", "0000000000000004", "0000000000000006"];
     assert_eq!(ids, expected, "neither the agent, nor the tool, nor the call that failed");
     let [openai, anthropic, legacy, embeddings] = events.as_slice() else { panic!("{events:?}") };
     assert_eq!(openai.model_name, "gpt-4o-2024-08-06");
@@ -75,7 +74,10 @@ fn only_spans_that_are_one_call_of_a_model_count() {
     assert_eq!((openai.duration_ms, openai.status), (Some(1500), Status::Completed));
     assert_eq!(openai.api_key_id.as_deref(), Some("key-prod"));
     assert_eq!((cost(openai).as_str(), openai.cost_source), ("0.00994", CostSource::Computed));
-    assert_eq!((cost(anthropic).as_str(), anthropic.cost_source), ("0.012345", CostSource::Reported));
+    assert_eq!(
+        (cost(anthropic).as_str(), anthropic.cost_source),
+        ("0.012345", CostSource::Reported)
+    );
     assert_eq!((legacy.tokens.input, legacy.tokens.output), (100, 20));
     assert_eq!((embeddings.tokens.input, embeddings.tokens.output), (77, 0));
     assert_eq!(embeddings.actual_api_cost, None::<Money>, "no price is known for it");

@@ -122,9 +122,8 @@ fn an_address_is_the_user_only_when_there_is_no_id() {
 
 #[test]
 fn the_provider_follows_the_spelling_of_the_model() {
-    let provider = |model: &str| {
-        only_event(prepared(JSON_LOGS, &claude(&json!({"model": model})))).provider
-    };
+    let provider =
+        |model: &str| only_event(prepared(JSON_LOGS, &claude(&json!({"model": model})))).provider;
     assert_eq!(provider("claude-opus-4-6"), "anthropic");
     assert_eq!(provider("us.anthropic.claude-opus-4-6-v1:0"), "bedrock");
     assert_eq!(provider("claude-opus-4-6@20260101"), "google_vertex");

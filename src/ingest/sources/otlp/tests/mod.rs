@@ -34,11 +34,16 @@ fn intake() -> Intake {
     Intake::new(
         Arc::new(Directory::empty()),
         Arc::clone(PriceBook::shipped()),
+        Arc::default(),
         IntakeLimits::from(&Config::default()),
     )
 }
 
-fn prepare(format: SourceFormat, body: &[u8], organization: Option<&str>) -> Result<PreparedRequest> {
+fn prepare(
+    format: SourceFormat,
+    body: &[u8],
+    organization: Option<&str>,
+) -> Result<PreparedRequest> {
     intake().prepare(Payload { format, body, organization_id: organization }, now())
 }
 

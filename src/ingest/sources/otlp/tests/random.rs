@@ -4,13 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-const FIXTURES: [&str; 5] = [
-    "claude_code_logs",
-    "codex_logs",
-    "gemini_cli_logs",
-    "gen_ai_traces",
-    "claude_code_metrics",
-];
+const FIXTURES: [&str; 5] =
+    ["claude_code_logs", "codex_logs", "gemini_cli_logs", "gen_ai_traces", "claude_code_metrics"];
 
 fn every_format() -> impl Iterator<Item = SourceFormat> {
     [OtlpEncoding::Protobuf, OtlpEncoding::Json].into_iter().flat_map(|encoding| {
