@@ -35,7 +35,8 @@ impl Counts {
         let whole = digits.strip_suffix(".0").unwrap_or(digits);
         let number = whole.parse::<i64>().ok().filter(|number| *number >= 0);
         if number.is_none() && self.wrong.is_none() {
-            self.wrong = Some((field, value.literal()));
+            let is_number = serde_json::from_str::<serde_json::Number>(digits).is_ok();
+            self.wrong = Some((field, if is_number { digits.into() } else { value.literal() }));
         }
         number
     }

@@ -31,7 +31,7 @@ fn edit(payload: &mut Vec<u8>, (place, byte, kind): (f64, u8, u8)) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 2048, ..ProptestConfig::default() })]
 
     #[test]
     fn arbitrary_bytes_are_answered(body in prop::collection::vec(any::<u8>(), 0..512)) {
@@ -45,7 +45,7 @@ proptest! {
     #[test]
     fn damaged_payloads_are_answered(
         which in 0..FIXTURES.len(),
-        edits in prop::collection::vec((0.0..1.0, any::<u8>(), 0_u8..4), 1..8),
+        edits in prop::collection::vec((0.0..1.0, any::<u8>(), 0_u8..4), 1..4),
     ) {
         let intake = intake();
         for suffix in ["json", "pb"] {
