@@ -1,5 +1,5 @@
--- Usage per day and grain with the rows of one grain added up: a grain whose
--- events were all taken back has no events.
+-- Usage per day and grain with the rows of one grain added up, without those
+-- of which no event is left after corrections.
 --
 -- Columns: those of usage_daily. Only our own views use it.
 -- Source: usage_daily.
@@ -24,6 +24,7 @@ SELECT
     min(first_event_time) AS first_event_time,
     max(last_event_time) AS last_event_time
 FROM usage_daily
+WHERE first_event_time <= last_event_time
 GROUP BY
     usage_date, organization_id, team_id, department, user_id, api_key_id,
     provider, model_name, status, conversation_id, topic

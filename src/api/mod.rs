@@ -4,12 +4,14 @@
 mod answer;
 mod compare;
 mod conversations;
+mod corrections;
 mod cursor;
 mod export;
 mod filters;
 mod health;
 mod ingest;
 mod items;
+mod json_body;
 mod list_params;
 mod lists;
 mod otlp;

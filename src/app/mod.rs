@@ -15,6 +15,7 @@ use bytes::Bytes;
 use crate::api::IngestDoor;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::corrections::{Corrector, CorrectorParts};
 use crate::directory::Directory;
 use crate::engine::{Engine, StaticTable};
 use crate::error::{Error, Result};
@@ -42,6 +43,7 @@ pub struct App {
     /// Empty until the log is replayed.
     store: Arc<OnceLock<Arc<Store>>>,
     door: Arc<IngestDoor>,
+    corrector: Arc<Corrector>,
     closed_months: Arc<ArcSwap<ClosedMonths>>,
 }
 
@@ -61,6 +63,14 @@ impl App {
         let closed_months: Arc<ArcSwap<ClosedMonths>> = Arc::default();
         let months = Arc::clone(&closed_months);
         let intake = Arc::new(Intake::new(Arc::clone(&directory), prices, months, limits));
+        let corrector = Corrector::new(CorrectorParts {
+            store: Arc::clone(&store),
+            queries: Arc::clone(&queries),
+            intake: Arc::clone(&intake),
+            directory,
+            clock: Arc::clone(&clock),
+            closed_months: Arc::clone(&closed_months),
+        });
         let door = IngestDoor::new(config, intake, Arc::clone(&store), Arc::clone(&clock));
         Ok(Arc::new(Self {
             config: config.clone(),
@@ -71,6 +81,7 @@ impl App {
             queries,
             store,
             door: Arc::new(door),
+            corrector: Arc::new(corrector),
             closed_months,
         }))
     }

@@ -76,15 +76,17 @@ impl Corrections {
         crash_point("after_correction");
         let refreshed = refresh(&flusher.lake).await?;
         crash_point("after_correction_rollup");
-        let Change::Appended(added) = refreshed.change else {
-            return flusher.publish_tables(&mut turn).await;
-        };
-        let segment = match (flusher.state.cube(), added) {
-            (Some(cube), Some(added)) => Some(cube.segment(&added)?),
-            _ => None,
+        let covered = match refreshed.change {
+            Change::Appended(rows) => {
+                let mut covered = flusher.state.covered_segments();
+                covered.extend(flusher.segment(rows)?);
+                covered
+            }
+            Change::Replaced(dates, rows) => flusher.with_days(&dates, rows)?,
+            Change::Unknown => return flusher.publish_tables(&mut turn).await,
         };
         let now = flusher.clock.now().timestamp_micros();
-        flusher.state.corrected(snapshot, refreshed.daily, segment, now);
+        flusher.state.corrected(snapshot, refreshed.daily, covered, now);
         turn.unpublished = false;
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! Commits what is hot, truncates the log, and covers the lake by the rollup.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,7 +18,7 @@ use crate::hot::{HotBatch, HotSnapshot};
 use crate::lake::{Lake, LakeFile, LakeTable, TableSnapshot, Transaction};
 use crate::rollup::Segment;
 use arrow::array::RecordBatch;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 
 /// What the holder of the turn finds.
 #[derive(Debug, Default)]
@@ -194,20 +195,41 @@ impl Flusher {
         // Frames after the lake's last one stay in their own segments.
         let through = self.flushed_through().await?;
         let Refreshed { daily, change } = refresh(&self.lake).await?;
-        let rows = match change {
-            Change::Appended(rows) => rows.filter(|rows| rows.num_rows() > 0),
+        match change {
+            Change::Appended(rows) => {
+                let segment = self.segment(rows)?;
+                self.state.rolled_up(daily, segment, through);
+            }
+            Change::Replaced(dates, rows) => {
+                let covered = self.with_days(&dates, rows)?;
+                self.state.rebuilt(daily, covered, through);
+            }
             Change::Unknown => {
                 let covered = self.load_covered().await?;
                 self.state.rebuilt(daily, covered, through);
-                return Ok(());
             }
-        };
-        let segment = match (self.state.cube(), rows) {
-            (Some(cube), Some(rows)) => Some(cube.segment(&rows)?),
-            _ => None,
-        };
-        self.state.rolled_up(daily, segment, through);
+        }
         Ok(())
+    }
+
+    /// Daily rows as a segment of the cube, where there is one.
+    pub(super) fn segment(&self, rows: Option<RecordBatch>) -> Result<Option<Arc<Segment>>> {
+        match (self.state.cube(), rows.filter(|rows| rows.num_rows() > 0)) {
+            (Some(cube), Some(rows)) => cube.segment(&rows).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// The rollup's part of the cube with `rows` in the place of some days.
+    pub(super) fn with_days(
+        &self,
+        dates: &BTreeSet<NaiveDate>,
+        rows: Option<RecordBatch>,
+    ) -> Result<Vec<Arc<Segment>>> {
+        let Some(cube) = self.state.cube() else { return Ok(Vec::new()) };
+        let mut covered = cube.without_dates(&self.state.covered_segments(), dates);
+        covered.extend(self.segment(rows)?);
+        Ok(covered)
     }
 
     /// The last frame whose events the lake holds.

@@ -212,7 +212,7 @@ impl Flusher {
 
     async fn rebuild_days(&self, dates: BTreeSet<NaiveDate>) -> Result<()> {
         let through = self.flushed_through().await?;
-        let daily = rebuild(&self.lake, dates).await?;
+        let daily = rebuild(&self.lake, dates).await?.daily;
         let covered = self.load_covered().await?;
         self.state.rebuilt(daily, covered, through);
         Ok(())

@@ -179,12 +179,12 @@ impl State {
     }
 
     /// Rows were added to the lake beside the hot buffer, and the stored rollup
-    /// covers them by `added`: both show in one step.
+    /// covers the lake by `covered`: both show in one step.
     pub(super) fn corrected(
         &self,
         events: Arc<TableSnapshot>,
         daily: Arc<TableSnapshot>,
-        added: Option<Arc<Segment>>,
+        covered: Vec<Arc<Segment>>,
         at_micros: i64,
     ) {
         let mut inner = self.lock();
@@ -192,7 +192,7 @@ impl State {
         inner.view.daily = daily;
         inner.view.as_of_micros = inner.view.as_of_micros.max(at_micros);
         if let Some(cube) = &mut inner.cube {
-            cube.covered.extend(added);
+            cube.covered = covered;
         }
         self.publish(&mut inner);
     }

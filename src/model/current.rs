@@ -42,30 +42,37 @@ const COUNTS: [&str; 7] = [
 ];
 const AMOUNTS: [&str; 2] = ["actual_api_cost", "charged_cost"];
 
-/// The rows that count, one for each event that has any, in the order of their
-/// last appearance: of `rows`, which hold every row of their events, each
-/// event's in the order of recording.
+/// The rows that count, one for each event that has any, in order: of `rows`,
+/// which hold every row of their events, each event's in the order of recording.
+pub fn current_rows(rows: &RecordBatch) -> Result<Vec<usize>> {
+    let quantity = typed::<Int8Array>(rows, "quantity")?;
+    let standing = standing_rows(rows)?.into_iter();
+    Ok(standing.filter(|row| quantity.value(*row) > 0).collect())
+}
+
+/// The rows that no other one of `rows` takes back, in order: current events,
+/// and reversals of rows that are not among `rows`.
 ///
 /// A reversal takes back a row with the same content. Rows of the same content
 /// are the same to every sum; the last one stands for them.
-pub fn current_rows(rows: &RecordBatch) -> Result<Vec<usize>> {
+pub fn standing_rows(rows: &RecordBatch) -> Result<Vec<usize>> {
     let identities = hashes(rows, &IDENTITY, &[], &[])?;
     let contents = hashes(rows, &TEXTS, &COUNTS, &AMOUNTS)?;
     let contents = with_times_and_tags(rows, contents)?;
     let quantity = typed::<Int8Array>(rows, "quantity")?;
-    let mut left: HashMap<(u64, u64), (i64, usize)> = HashMap::with_capacity(rows.num_rows());
+    // By content, the rows of either sign that have no counterpart yet.
+    let mut open: HashMap<(u64, u64), Vec<usize>> = HashMap::with_capacity(rows.num_rows());
     for (row, key) in identities.into_iter().zip(contents).enumerate() {
-        let quantity = quantity.value(row);
-        let entry = left.entry(key).or_insert((0, row));
-        entry.0 += i64::from(quantity);
-        if quantity > 0 {
-            entry.1 = row;
+        let open = open.entry(key).or_default();
+        match open.last() {
+            // The earliest goes, so that the latest one stays.
+            Some(other) if quantity.value(*other) != quantity.value(row) => drop(open.remove(0)),
+            _ => open.push(row),
         }
     }
-    let mut current: Vec<usize> =
-        left.into_values().filter(|(left, _)| *left > 0).map(|(_, row)| row).collect();
-    current.sort_unstable();
-    Ok(current)
+    let mut standing: Vec<usize> = open.into_values().flatten().collect();
+    standing.sort_unstable();
+    Ok(standing)
 }
 
 fn with_times_and_tags(rows: &RecordBatch, mut contents: Vec<u64>) -> Result<Vec<u64>> {

@@ -13,7 +13,7 @@ mod schema;
 pub(crate) use batch::epoch_days;
 pub use batch::events_to_batch;
 pub use correction::{CorrectionStamp, NewCosts, reversals, stamped, with_costs};
-pub use current::current_rows;
+pub use current::{current_rows, standing_rows};
 pub use decimal::{DecimalError, ParsedDecimal, parse_decimal};
 pub use event::{CostSource, Entry, Status, TokenCounts, UsageEvent};
 pub use money::{MONEY_SCALE, Money};
