@@ -74,7 +74,7 @@ async fn a_whole_success_is_an_empty_message_in_the_requests_encoding() {
         .await;
     assert_eq!(
         rows,
-        [json!({"source": "claude_code", "n": 2}), json!({"source": "gen_ai", "n": 4})]
+        [json!({"source": "claude-code", "n": 2}), json!({"source": "gen-ai", "n": 4})]
     );
     app.assert_verifies().await;
 }
@@ -89,7 +89,7 @@ async fn refused_records_are_counted_in_a_partial_success_and_kept() {
     let message = partial["errorMessage"].as_str().expect("a message");
     assert!(message.contains("record 2: input_tokens"), "{message}");
     let rows = app.sql("SELECT event_id, source, reason FROM rejected_events").await;
-    assert_eq!(rows, [json!({"event_id": "b", "source": "claude_code", "reason": "out_of_range"})]);
+    assert_eq!(rows, [json!({"event_id": "b", "source": "claude-code", "reason": "out_of_range"})]);
     assert_eq!(app.sql("SELECT event_id FROM usage_events").await, [json!({"event_id": "a"})]);
 }
 

@@ -12,7 +12,7 @@ pub(super) fn event<'a>(entry: &Entry<'_>) -> Option<WireEvent<'a>> {
     if !entry.is_event("claude_code", "api_request") {
         return None;
     }
-    let mut wire = attributed("claude_code", entry);
+    let mut wire = attributed("claude-code", entry);
     set_time_of_log(&mut wire, entry);
     set_duration(&mut wire, entry, "duration_ms");
     set_ids(&mut wire, entry);

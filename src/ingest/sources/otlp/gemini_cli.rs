@@ -13,7 +13,7 @@ pub(super) fn event<'a>(entry: &Entry<'_>) -> Option<WireEvent<'a>> {
     if !entry.is_event("gemini_cli", "api_response") {
         return None;
     }
-    let mut wire = attributed("gemini_cli", entry);
+    let mut wire = attributed("gemini-cli", entry);
     set_time_of_log(&mut wire, entry);
     set_duration(&mut wire, entry, "duration_ms");
     set_ids(&mut wire, entry);

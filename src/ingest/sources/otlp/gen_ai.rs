@@ -23,8 +23,18 @@ const MODEL_OPERATIONS: [&str; 8] = [
 ];
 
 /// Tools whose log events count their calls already; their spans would count
-/// them twice.
-const COUNTED_BY_LOGS: [&str; 3] = ["claude_code", "codex", "gemini_cli"];
+/// them twice. Codex has a name for each of its programs.
+const COUNTED_BY_LOGS: [&str; 9] = [
+    "claude_code",
+    "codex",
+    "codex_app_server",
+    "codex_cli",
+    "codex_cli_rs",
+    "codex_exec",
+    "codex_tui",
+    "codex_vscode",
+    "gemini_cli",
+];
 
 const INPUT: [&str; 2] = ["gen_ai.usage.input_tokens", "gen_ai.usage.prompt_tokens"];
 const OUTPUT: [&str; 2] = ["gen_ai.usage.output_tokens", "gen_ai.usage.completion_tokens"];
@@ -67,7 +77,7 @@ pub(super) fn event<'a>(entry: &Entry<'_>) -> Option<Result<WireEvent<'a>, Rejec
              span that is sent again would be counted again",
         )));
     }
-    let mut wire = attributed("gen_ai", entry);
+    let mut wire = attributed("gen-ai", entry);
     set_facts(&mut wire, entry, span);
     set_cost(&mut wire, cost(entry), &classes);
     counts.write(classes, &mut wire);

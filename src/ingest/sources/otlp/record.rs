@@ -139,11 +139,14 @@ impl<'r> Entry<'r> {
         whole(name) || whole(attribute) || short_of_tool
     }
 
-    /// Whether the sender is `tool`, by its service or its scope.
+    /// Whether the sender is `tool`, by its service, its scope (of which one
+    /// part may be the tool: `com.anthropic.claude_code.events`), or the name
+    /// of the record. Names must be equal: a customer's own `my-codex-proxy`
+    /// is another program.
     pub(super) fn is_from(&self, tool: &str) -> bool {
-        let named = |name: &str| name.replace('-', "_").contains(tool);
+        let named = |name: &str| name.replace('-', "_") == tool;
         self.resource.text("service.name").is_some_and(named)
-            || named(self.scope)
+            || self.scope.split('.').any(named)
             || self.record.name.strip_prefix(tool).is_some_and(|rest| rest.starts_with('.'))
     }
 }

@@ -29,7 +29,7 @@ fn claude_code_events_are_attributed_and_keep_the_digits_of_their_cost() {
     let [main, auxiliary] = events.as_slice() else { panic!("{events:?}") };
     assert_eq!(main.event_id, "req_011CUwAxz");
     assert_eq!(main.request_id.as_deref(), Some("req_011CUwAxz"));
-    assert_eq!(main.source, "claude_code");
+    assert_eq!(main.source, "claude-code");
     assert_eq!(main.organization_id, organization_id_of("acme"));
     assert_eq!(main.team_id.as_deref(), Some("search"));
     assert_eq!(main.department.as_deref(), Some("engineering"));
@@ -56,7 +56,7 @@ fn codex_and_gemini_cli_events_are_priced_by_the_book() {
     assert_eq!((cost(codex).as_str(), codex.cost_source), ("0.009016", CostSource::Computed));
     let gemini = events("gemini_cli_logs");
     let [gemini] = gemini.as_slice() else { panic!("{gemini:?}") };
-    assert_eq!((gemini.source.as_str(), gemini.provider.as_str()), ("gemini_cli", "google"));
+    assert_eq!((gemini.source.as_str(), gemini.provider.as_str()), ("gemini-cli", "google"));
     assert_eq!(gemini.user_id.as_deref(), Some("inst-9"), "the address is not stored");
     assert_eq!((cost(gemini).as_str(), gemini.duration_ms), ("0.0125625", Some(2950)));
 }

@@ -143,6 +143,8 @@ fn spans_of_tools_whose_logs_count_are_not_counted_again() {
         let body = claude.replace("acme", tool);
         assert_eq!(prepared(JSON_TRACES, body.as_bytes()).lines.len(), 0, "{tool}");
     }
+    let other = claude.replace("acme", "my-codex-proxy");
+    assert_eq!(prepared(JSON_TRACES, other.as_bytes()).lines.len(), 1, "another program");
 }
 
 #[test]
