@@ -10,6 +10,7 @@ mod faults;
 mod model;
 mod old_copies;
 mod open_at_rest;
+mod otlp;
 mod prices;
 mod reconciliation;
 mod repository;

@@ -15,6 +15,7 @@ mod items;
 mod json_body;
 mod list_params;
 mod lists;
+mod otlp;
 mod params;
 mod prices;
 pub mod problem;

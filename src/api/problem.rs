@@ -145,6 +145,11 @@ impl Problem {
         StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
+    /// What this occurrence is about and what to do.
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+
     fn with_status(
         status: StatusCode,
         kind: &'static str,

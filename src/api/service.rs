@@ -22,6 +22,7 @@ use super::corrections;
 use super::directory::{self, DirectoryDoor};
 use super::health::{self, HealthState};
 use super::ingest::{self, IngestDoor};
+use super::otlp;
 use super::problem::Problem;
 use super::{ApiState, prices, provider_reports, reprice, routes as analytics_routes, serve};
 use crate::clock::Clock;
@@ -61,6 +62,9 @@ fn all_routes(doors: Doors) -> OpenApiRouter<ApiState> {
     let ingest = OpenApiRouter::new()
         .routes(routes!(ingest::post_events))
         .routes(routes!(provider_reports::post_provider_report))
+        .routes(routes!(otlp::post_logs))
+        .routes(routes!(otlp::post_traces))
+        .routes(routes!(otlp::post_metrics))
         .with_state(doors.ingest);
     let corrections = OpenApiRouter::new()
         .routes(routes!(corrections::void_events))

@@ -19,4 +19,4 @@ pub use identity::{EventKey, identity_bytes};
 pub use prepare::{Intake, IntakeLimits, Payload, PreparedLine, PreparedRequest};
 pub use provider_reports::{ParsedReport, ReportFormat, parse_report};
 pub use rejected::{RejectReason, Rejection, rejected_batch};
-pub use sources::SourceFormat;
+pub use sources::{OtlpEncoding, SourceFormat, organization_id_of};

@@ -250,7 +250,9 @@ impl Intake {
         wire: &mut WireEvent<'_>,
         scope: &Scope<'_>,
     ) -> std::result::Result<ValidEvent, Rejection> {
-        attribute::set_organization(wire, scope.directory, scope.organization_id)?;
+        let fallback = wire.organization_fallback.take();
+        let unnamed = scope.organization_id.or(fallback.as_deref());
+        attribute::set_organization(wire, scope.directory, unnamed)?;
         let valid = validate(wire, scope.now, &self.limits)?;
         let required = self.limits.registration_required;
         attribute::check_organization(&valid, scope.directory, required)?;
