@@ -12,6 +12,7 @@ use figment::providers::{Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Context, Error, ErrorKind, Result};
+use crate::model::SourcePrecedence;
 
 /// Declares every setting once: its documentation (which is its `--help`),
 /// name, type, default, environment variable and help heading.
@@ -72,6 +73,8 @@ settings! {
     event_age_days_max: u32 = 0, "SPENDLAKE_EVENT_AGE_DAYS_MAX", "Ingest";
     /// Days for which a resent event is recognised whatever its event_time [default: 35]
     dedup_window_days: u32 = 35, "SPENDLAKE_DEDUP_WINDOW_DAYS", "Ingest";
+    /// Sources, those first whose events count when several saw one request; * is every other [default: litellm,api,*,gen-ai,claude-code,codex,gemini-cli,claude-code-transcript]
+    source_precedence: SourcePrecedence = SourcePrecedence::default(), "SPENDLAKE_SOURCE_PRECEDENCE", "Ingest";
 
     /// Age of the oldest hot row that starts a flush, seconds [default: 60]
     flush_interval_seconds: u32 = 60, "SPENDLAKE_FLUSH_INTERVAL_SECONDS", "Flush";
@@ -99,6 +102,10 @@ settings! {
     usage_daily_retention_days: u32 = 0, "SPENDLAKE_USAGE_DAILY_RETENTION_DAYS", "Retention";
     /// Days that rejected_events keeps, 0 for ever [default: 0]
     rejected_events_retention_days: u32 = 0, "SPENDLAKE_REJECTED_EVENTS_RETENTION_DAYS", "Retention";
+    /// Days that sightings keeps, 0 for ever [default: 0]
+    sightings_retention_days: u32 = 0, "SPENDLAKE_SIGHTINGS_RETENTION_DAYS", "Retention";
+    /// Days that provider_costs keeps, 0 for ever [default: 0]
+    provider_costs_retention_days: u32 = 0, "SPENDLAKE_PROVIDER_COSTS_RETENTION_DAYS", "Retention";
 
     /// Memory for the daily aggregates, bytes; above it they are read from Parquet [default: 1073741824]
     rollup_cache_bytes_max: usize = 1 << 30, "SPENDLAKE_ROLLUP_CACHE_BYTES_MAX", "Queries";

@@ -19,6 +19,7 @@ use crate::directory::Registrar;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::flush::{IngestReport, LineResult, LineStatus, Store};
 use crate::ingest::{Encoding, Intake, Payload, Rejection, SourceFormat, decompress};
+use crate::model::Winner;
 
 /// Everything that a body passes on its way to being stored.
 #[derive(Debug)]
@@ -128,7 +129,7 @@ struct LineAnswer {
     /// The event's id, where the line has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     event_id: Option<String>,
-    /// accepted, duplicate, conflict or rejected.
+    /// accepted, duplicate, sighting, conflict or rejected.
     status: &'static str,
     /// Why it was not stored: a word to filter by.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -157,6 +158,9 @@ pub(super) struct IngestAnswer {
     accepted: u64,
     /// Events that had been stored before with the same content; not stored again.
     duplicate: u64,
+    /// Events of requests (of models) that another event counts for; kept in
+    /// the table sightings.
+    sighting: u64,
     /// Events whose id had been stored before with other content; not stored.
     conflict: u64,
     /// Lines that broke a rule; kept in the table rejected_events.
@@ -172,6 +176,7 @@ impl From<IngestReport> for IngestAnswer {
         Self {
             accepted: report.accepted,
             duplicate: report.duplicate,
+            sighting: report.sighting,
             conflict: report.conflict,
             rejected: report.rejected,
             rounded: report.rounded,
@@ -182,14 +187,24 @@ impl From<IngestReport> for IngestAnswer {
 
 impl From<LineResult> for LineAnswer {
     fn from(result: LineResult) -> Self {
+        let mut winner = None;
         let (status, rejection) = match result.status {
             LineStatus::Accepted => ("accepted", None),
             LineStatus::Duplicate => ("duplicate", None),
+            LineStatus::Sighting(counts) => {
+                winner = Some(counts);
+                ("sighting", None)
+            }
             LineStatus::Conflict(rejection) => ("conflict", Some(rejection)),
             LineStatus::Rejected(rejection) => ("rejected", Some(rejection)),
         };
         let line = result.line;
         let message = rejection.as_ref().map(|why| format!("line {line}: {}", why.message()));
+        let message = message.or(winner.map(|Winner { source, event_id }| {
+            format!(
+                "line {line}: its request is counted by event {event_id:?} of source {source:?}"
+            )
+        }));
         let reason = rejection.as_ref().map(|why| why.reason.as_str());
         let (field, value, rule) = match rejection {
             Some(Rejection { field, value, rule, .. }) => (field, value, Some(rule)),
@@ -233,7 +248,7 @@ pub(super) async fn post_events(
         .to_owned();
     let report = door.ingest(bytes, request_id).await.map_err(too_large_as_413)?;
     count_events(&report);
-    let refused = report.accepted + report.duplicate == 0;
+    let refused = report.accepted + report.duplicate + report.sighting == 0;
     let status = if refused { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     Ok((status, Json(IngestAnswer::from(report))).into_response())
 }
@@ -243,6 +258,7 @@ pub(super) fn count_events(report: &IngestReport) {
     for (status, count) in [
         ("accepted", report.accepted),
         ("duplicate", report.duplicate),
+        ("sighting", report.sighting),
         ("conflict", report.conflict),
         ("rejected", report.rejected),
     ] {

@@ -212,7 +212,7 @@ fn reason_of(report: &IngestReport) -> String {
         LineStatus::Rejected(why) | LineStatus::Conflict(why) => {
             Some(format!("; the first, record {}: {}", result.line, why.message()))
         }
-        LineStatus::Accepted | LineStatus::Duplicate => None,
+        LineStatus::Accepted | LineStatus::Duplicate | LineStatus::Sighting(_) => None,
     });
     format!(
         "{refused} of {} calls were refused and are kept in rejected_events{}",

@@ -30,6 +30,7 @@ pub(super) struct Chunk {
 pub(super) struct Stored {
     pub(super) accepted: u64,
     pub(super) duplicate: u64,
+    pub(super) sighting: u64,
     pub(super) conflict: u64,
     pub(super) rejected: u64,
     /// Line (from 1) and reason of each that was not stored.

@@ -29,6 +29,8 @@ pub(super) struct Remote {
 struct IngestAnswer {
     accepted: u64,
     duplicate: u64,
+    #[serde(default)]
+    sighting: u64,
     conflict: u64,
     rejected: u64,
     #[serde(default)]
@@ -241,11 +243,12 @@ impl From<IngestAnswer> for Stored {
         let refused = answer
             .results
             .into_iter()
-            .filter(|line| !matches!(line.status.as_str(), "accepted" | "duplicate"))
+            .filter(|line| !matches!(line.status.as_str(), "accepted" | "duplicate" | "sighting"))
             .map(|line| (line.line, line.reason()));
         Self {
             accepted: answer.accepted,
             duplicate: answer.duplicate,
+            sighting: answer.sighting,
             conflict: answer.conflict,
             rejected: answer.rejected,
             refused: refused.collect(),

@@ -101,7 +101,7 @@ impl Target {
 impl From<IngestReport> for Stored {
     fn from(report: IngestReport) -> Self {
         let refused = report.results.into_iter().filter_map(|result| match result.status {
-            LineStatus::Accepted | LineStatus::Duplicate => None,
+            LineStatus::Accepted | LineStatus::Duplicate | LineStatus::Sighting(_) => None,
             LineStatus::Conflict(why) | LineStatus::Rejected(why) => {
                 Some((result.line, why.message()))
             }
@@ -109,6 +109,7 @@ impl From<IngestReport> for Stored {
         Self {
             accepted: report.accepted,
             duplicate: report.duplicate,
+            sighting: report.sighting,
             conflict: report.conflict,
             rejected: report.rejected,
             refused: refused.collect(),

@@ -5,7 +5,6 @@
 //! Each correction holds [`crate::flush::Corrections`] while it reads, decides
 //! and writes, so that no two of them work on the same events.
 
-mod booking;
 mod replace;
 mod void;
 

@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 
-use super::booking::bookings;
 use super::void::{names, places, taken};
 use super::{Corrector, check_count, check_reason};
 use crate::error::{Context, Result};
+use crate::flush::bookings;
 use crate::ingest::{Payload, PreparedRequest, Rejection};
 use crate::model::{
     Booking, CorrectionStamp, current_rows, reversals, stamped, usage_events_schema,

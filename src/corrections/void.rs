@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use arrow::array::{AsArray, RecordBatch, UInt64Array};
 use arrow::compute::take_record_batch;
 
-use super::booking::bookings;
 use super::{Corrector, check_count, check_reason};
 use crate::error::{Context, Error, Result};
+use crate::flush::bookings;
 use crate::model::{current_rows, reversals};
 use crate::query::EventName;
 

@@ -47,7 +47,7 @@ pub(super) struct Source {
 }
 
 /// Every table that is read from files and hot rows.
-pub(super) static SOURCES: [Source; 5] = [
+pub(super) static SOURCES: [Source; 6] = [
     Source {
         name: "usage_events",
         internal: false,
@@ -71,6 +71,14 @@ pub(super) static SOURCES: [Source; 5] = [
         snapshot: |view| &view.provider_costs,
         files: |view| &view.provider_costs.files,
         hot: |_| None,
+    },
+    Source {
+        name: "sightings",
+        internal: false,
+        spec: &TABLES[4],
+        snapshot: |view| &view.sightings,
+        files: |view| &view.sightings.files,
+        hot: |batch| Some(&batch.sightings),
     },
     Source {
         name: "usage_daily_files",

@@ -17,7 +17,7 @@ use super::flusher::{Flusher, Turn};
 use super::rollup_refresh::{Change, refresh};
 use super::state::Tables;
 use super::view::View;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::lake::{LakeFile, LakeTable, Transaction};
 
 /// Names the commits of corrections in the log of `usage_events`.
@@ -39,6 +39,10 @@ pub enum StoredTable {
     Rejected,
     /// `usage_daily`
     Daily,
+    /// `sightings`
+    Sightings,
+    /// `provider_costs`
+    ProviderCosts,
 }
 
 /// What a rewrite or a drop changed.
@@ -65,6 +69,13 @@ impl Corrections {
     pub async fn append(&self, rows: Vec<RecordBatch>) -> Result<()> {
         let flusher = &self.flusher;
         let mut turn = flusher.turn.lock().await;
+        if !turn.unapplied.is_empty() {
+            flusher.settle(&mut turn).await?;
+            return Err(Error::new(
+                ErrorKind::Busy,
+                "stored events changed after they were read; nothing was corrected: try again",
+            ));
+        }
         // A day is summed anew over what the lake holds of it, so what is
         // taken back has to be there.
         flusher.flush_in(&mut turn).await?;
@@ -77,15 +88,10 @@ impl Corrections {
         crash_point("after_correction");
         let refreshed = refresh(&flusher.lake).await?;
         crash_point("after_correction_rollup");
-        let covered = match refreshed.change {
-            Change::Appended(rows) => {
-                let mut covered = flusher.state.covered_segments();
-                covered.extend(flusher.segment(rows)?);
-                covered
-            }
-            Change::Replaced(dates, rows) => flusher.with_days(&dates, rows)?,
-            Change::Unknown => return flusher.publish_tables(&mut turn).await,
-        };
+        if matches!(refreshed.change, Change::Unknown) {
+            return flusher.publish_tables(&mut turn).await;
+        }
+        let covered = flusher.covered_after(refreshed.change).await?;
         let now = flusher.clock.now().timestamp_micros();
         flusher.state.corrected(snapshot, refreshed.daily, covered, now);
         turn.unpublished = false;
@@ -212,6 +218,8 @@ impl Flusher {
             StoredTable::Events => &self.lake.events,
             StoredTable::Rejected => &self.lake.rejected,
             StoredTable::Daily => &self.lake.daily,
+            StoredTable::Sightings => &self.lake.sightings,
+            StoredTable::ProviderCosts => &self.lake.provider_costs,
         }
     }
 
@@ -224,8 +232,7 @@ impl Flusher {
         let daily = refresh(&self.lake).await?.daily;
         let through = self.flushed_through().await?;
         let covered = self.load_covered().await?;
-        let (events, rejected) = (self.lake.events.snapshot(), self.lake.rejected.snapshot());
-        self.state.reloaded(Tables { events, rejected, daily }, covered, through);
+        self.state.reloaded(Tables { daily, ..Tables::of(&self.lake) }, covered, through);
         turn.unpublished = false;
         Ok(())
     }

@@ -9,7 +9,8 @@ use std::time::Instant;
 use super::crash::crash_point;
 use super::recover::DirectoryLock;
 use super::rollup_refresh::{Change, Refreshed, refresh};
-use super::state::State;
+use super::state::{State, Tables};
+use super::superseding::Superseding;
 use super::writer::{Log, approximate};
 use crate::clock::Clock;
 use crate::dedup::{FrozenKeys, merge_runs, write_run};
@@ -31,6 +32,8 @@ pub(super) struct Turn {
     /// Whether a change of stored rows broke off: the tables may hold rows
     /// that the published view does not show yet.
     pub(super) unpublished: bool,
+    /// Durable frames whose rows the lake does not hold yet, or not visibly.
+    pub(super) unapplied: Vec<Superseding>,
 }
 
 impl Turn {
@@ -72,7 +75,7 @@ impl Flusher {
 
     /// [`Self::flush`] for who holds the turn.
     pub(super) async fn flush_in(&self, turn: &mut Turn) -> Result<()> {
-        self.publish_tables(turn).await?;
+        self.settle(turn).await?;
         let started = Instant::now();
         let hot = {
             let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
@@ -87,13 +90,19 @@ impl Flusher {
         turn.unfinished = true;
         let rows = |batch: &HotBatch| batch.rejected.clone();
         let rejected = self.commit(&self.lake.rejected, &hot, through, rows).await?;
+        let rows = |batch: &HotBatch| batch.sightings.clone();
+        let sightings = self.commit(&self.lake.sightings, &hot, through, rows).await?;
         crash_point("between_table_commits");
         let before = self.state.view();
         let rows = |batch: &HotBatch| batch.events.clone();
         let events = self.commit(&self.lake.events, &hot, through, rows).await?;
         let uncovered = uncovered_files(&before.uncovered_files, &before.events, &events);
         crash_point("after_commit");
-        self.state.flushed(events, rejected, uncovered, through);
+        self.state.flushed(
+            Tables { events, rejected, sightings, ..Tables::of(&self.lake) },
+            uncovered,
+            through,
+        );
         turn.unfinished = false;
         self.save_keys(&mut turn.unsaved_keys).await?;
         crash_point("before_truncate");
@@ -186,7 +195,7 @@ impl Flusher {
 
     /// Brings the rollup up to the lake's version, and the cube with it.
     pub(super) async fn cover(&self, turn: &mut Turn) -> Result<()> {
-        self.publish_tables(turn).await?;
+        self.settle(turn).await?;
         crash_point("before_rollup");
         let view = self.state.view();
         if view.uncovered_files.is_empty() {
@@ -200,16 +209,25 @@ impl Flusher {
                 let segment = self.segment(rows)?;
                 self.state.rolled_up(daily, segment, through);
             }
-            Change::Replaced(dates, rows) => {
-                let covered = self.with_days(&dates, rows)?;
-                self.state.rebuilt(daily, covered, through);
-            }
-            Change::Unknown => {
-                let covered = self.load_covered().await?;
+            change => {
+                let covered = self.covered_after(change).await?;
                 self.state.rebuilt(daily, covered, through);
             }
         }
         Ok(())
+    }
+
+    /// The rollup's part of the cube after a refresh.
+    pub(super) async fn covered_after(&self, change: Change) -> Result<Vec<Arc<Segment>>> {
+        match change {
+            Change::Appended(rows) => {
+                let mut covered = self.state.covered_segments();
+                covered.extend(self.segment(rows)?);
+                Ok(covered)
+            }
+            Change::Replaced(dates, rows) => self.with_days(&dates, rows),
+            Change::Unknown => self.load_covered().await,
+        }
     }
 
     /// Daily rows as a segment of the cube, where there is one.

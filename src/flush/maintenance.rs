@@ -11,6 +11,7 @@ use chrono::{NaiveDate, TimeDelta};
 use super::crash::crash_point;
 use super::flusher::Flusher;
 use super::rollup_refresh::{every_date, rebuild};
+use super::state::Tables;
 use super::view::View;
 use crate::error::{Error, Result};
 use crate::lake::{LakeTable, RowMerge, TableSnapshot};
@@ -121,12 +122,7 @@ impl Flusher {
             report.files_added += outcome.files_added;
             report.bytes_removed += outcome.bytes_removed;
             report.bytes_added += outcome.bytes_added;
-            self.state.rewritten(
-                self.lake.events.snapshot(),
-                self.lake.rejected.snapshot(),
-                self.lake.daily.snapshot(),
-            );
-            self.state.provider_costs_changed(self.lake.provider_costs.snapshot());
+            self.state.rewritten(Tables::of(&self.lake));
             metrics::counter!("spendlake_compacted_files_total")
                 .increment(outcome.files_removed as u64);
             if !outcome.more || outcome.files_removed == 0 {

@@ -4,7 +4,8 @@
 //! The memory of keys holds everything received since `covered_since`. A copy
 //! received before that can only stand in the lake, and with the same
 //! event_time it stands in the same day, or in the one beside it when the
-//! organization's time zone changed meanwhile.
+//! organization's time zone changed meanwhile. The requests that the events of
+//! those days belong to are known with them.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,12 +15,14 @@ use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
+use super::open_hot::for_each_request;
 use crate::error::{Error, Result};
 use crate::ingest::PreparedRequest;
 use crate::lake::{LakeFile, LakeTable};
 use crate::model::UsageEvent;
 
-/// A day's stored events: by key, a fingerprint of what a copy must share.
+/// A day's stored events: by key, a fingerprint of what a copy must share; and
+/// the keys of their requests.
 pub(super) type DayKeys = HashMap<u128, u64>;
 
 /// The stored keys of the days that one request asks about.
@@ -48,6 +51,13 @@ impl OldEvents {
     }
 }
 
+impl OldEvents {
+    /// Whether an event of the request of `key` is among them.
+    pub(super) fn knows_request(&self, key: u128) -> bool {
+        self.days.iter().any(|day| day.contains_key(&key))
+    }
+}
+
 /// Keys kept in memory, at about 32 bytes each; a day is read again after it
 /// was dropped.
 const KEYS_CACHED_MAX: usize = 4_000_000;
@@ -64,7 +74,7 @@ pub(super) fn any(events: &[UsageEvent], covered_since: DateTime<Utc>) -> bool {
 
 /// Every date that it can be somewhere at `time`: the organization may have
 /// had another time zone when the first copy came.
-fn local_dates(time: DateTime<Utc>) -> impl Iterator<Item = NaiveDate> {
+pub(super) fn local_dates(time: DateTime<Utc>) -> impl Iterator<Item = NaiveDate> {
     let date = time.date_naive();
     [date.pred_opt(), Some(date), date.succ_opt()].into_iter().flatten()
 }
@@ -99,10 +109,11 @@ enum Place {
 pub(super) const IDENTITY_COLUMNS: [&str; 3] = ["organization_id", "source", "event_id"];
 
 /// Columns that identify an event and tell a conflict from a duplicate.
-const COLUMNS: [&str; 11] = [
+const COLUMNS: [&str; 12] = [
     "organization_id",
     "source",
     "event_id",
+    "request_id",
     "event_time",
     "model_name",
     "input_tokens",
@@ -200,7 +211,7 @@ fn read_keys(place: Place, table: &LakeTable) -> Result<DayKeys> {
 
 /// Whether a row of `file` came late for a closed month. Few files hold any,
 /// and a column of nulls costs next to nothing to read.
-fn holds_late_rows(file: &LakeFile, table: &LakeTable) -> Result<bool> {
+pub(super) fn holds_late_rows(file: &LakeFile, table: &LakeTable) -> Result<bool> {
     for batch in table.read_file(file, Some(&["correction_of_period"]))? {
         let batch = batch?;
         if column(&batch, "correction_of_period")?.null_count() < batch.num_rows() {
@@ -213,10 +224,13 @@ fn holds_late_rows(file: &LakeFile, table: &LakeTable) -> Result<bool> {
 fn add_keys(batch: &RecordBatch, keys: &mut DayKeys) -> Result<()> {
     let model = column(batch, "model_name")?.as_string::<i32>();
     let time = column(batch, "event_time")?.as_primitive::<TimestampMicrosecondType>();
-    let tokens = COLUMNS[5..]
+    let tokens = COLUMNS[6..]
         .iter()
         .map(|name| Ok(column(batch, name)?.as_primitive::<Int64Type>()))
         .collect::<Result<Vec<_>>>()?;
+    for_each_request(batch, |_, key| {
+        keys.insert(key, 0);
+    })?;
     let mut row = 0;
     for_each_key(batch, |key| {
         let numbers = tokens.iter().map(|column| column.value(row));

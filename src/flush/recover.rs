@@ -5,14 +5,18 @@ use std::sync::Arc;
 use std::sync::Mutex;
 
 use arc_swap::ArcSwap;
+use arrow::array::{RecordBatch, StringArray};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::flusher::held_sequence;
 use super::group::UNKNOWN_FINGERPRINT;
 use super::old_events::{IDENTITY_COLUMNS, for_each_key};
-use super::record::FrameContent;
+use super::open_hot::{OpenHot, for_each_request, segment_of, texts};
+use super::record::{FrameContent, Withdrawn};
+use super::requests::RecentRequests;
 use super::rollup_refresh::refresh;
-use super::state::State;
+use super::state::{State, Tables};
+use super::superseding::{Superseding, superseding_application};
 use super::view::View;
 use super::writer::Log;
 use crate::clock::Clock;
@@ -21,8 +25,10 @@ use crate::dedup::{Dedup, write_run};
 use crate::error::{Context, Error, Result};
 use crate::hot::{HotBatch, HotSnapshot};
 use crate::lake::{Lake, LakeOptions};
-use crate::model::{ClosedMonths, rejected_events_schema, usage_events_schema};
-use crate::rollup::{Cube, Segment, daily_rows};
+use crate::model::{
+    ClosedMonths, Entry, Winner, rejected_events_schema, sightings_schema, usage_events_schema,
+};
+use crate::rollup::{Cube, Segment};
 use crate::wal::{Frame, Wal, WalOptions, WalStorage};
 
 /// Who opens, and how often this directory was opened.
@@ -74,27 +80,39 @@ pub(super) async fn recover(
     let (view, now) = (stored_view(&lake, daily, held), clock.now());
     let state =
         Arc::new(State::new(view, Arc::clone(&cube), covered, config.rollup_cache_bytes_max));
-    let mut replay = Replay { state: Arc::clone(&state), cube, held, frames: 0 };
+    let mut replay = Replay::new(Arc::clone(&state), cube, held);
     let (wal_options, epoch) =
         (WalOptions { segment_bytes_max: config.wal_segment_bytes_max }, opening.epoch);
     let lake_for_keys = Arc::clone(&lake);
     let (dedup_dir, window_days) = (config.data_dir.join("dedup"), config.dedup_window_days);
     let log = tokio::task::spawn_blocking(move || {
         let mut dedup = open_keys(&lake_for_keys, &dedup_dir, window_days, now)?;
-        let flushed = held.events.max(held.rejected);
-        let wal = Wal::open(storage, wal_options, epoch, flushed, &mut |frame| {
+        let wal = Wal::open(storage, wal_options, epoch, held.latest(), &mut |frame| {
             replay.frame(&frame, &mut dedup)
         })?;
+        let (requests, unapplied) = replay.finish()?;
         tracing::info!(
-            frames = replay.frames,
             last_sequence = wal.last_sequence(),
+            unapplied = unapplied.len(),
             "replayed the write-ahead log"
         );
-        Ok(Log { wal, dedup })
+        Ok((Log { wal, dedup, requests }, unapplied))
     })
     .await
     .internal("replaying the write-ahead log")?;
-    Ok(Recovered { lake, state, log: Arc::new(Mutex::new(log?)) })
+    let (log, unapplied) = log?;
+    if !unapplied.is_empty() {
+        for superseding in &unapplied {
+            superseding.commit(&lake.events, &opening.application).await?;
+        }
+        let daily = refresh(&lake).await?.daily;
+        let covered = match state.cube() {
+            Some(cube) => load_segments(&lake, &cube).await?,
+            None => Vec::new(),
+        };
+        state.reloaded(Tables { daily, ..Tables::of(&lake) }, covered, held.events);
+    }
+    Ok(Recovered { lake, state, log: Arc::new(Mutex::new(log)) })
 }
 
 /// Opens the memory of keys. A new one, one whose folder was moved away, and
@@ -116,11 +134,16 @@ fn open_keys(lake: &Lake, dir: &Path, window_days: u32, now: DateTime<Utc>) -> R
         let run = write_run(dir, &frozen, today)?;
         dedup.install(&frozen, run)
     };
-    for file in &lake.events.snapshot().files {
-        for batch in lake.events.read_file(file, Some(&IDENTITY_COLUMNS))? {
-            for_each_key(&batch?, |key| dedup.insert(key, UNKNOWN_FINGERPRINT))?;
+    let columns = [&IDENTITY_COLUMNS[..], &["request_id"]].concat();
+    for table in [&lake.events, &lake.sightings] {
+        for file in &table.snapshot().files {
+            for batch in table.read_file(file, Some(&columns))? {
+                let batch = batch?;
+                for_each_key(&batch, |key| dedup.insert(key, UNKNOWN_FINGERPRINT))?;
+                for_each_request(&batch, |_, key| dedup.insert(key, UNKNOWN_FINGERPRINT))?;
+            }
+            save(&mut dedup)?;
         }
-        save(&mut dedup)?;
     }
     dedup.cover_since(DateTime::UNIX_EPOCH)?;
     Ok(dedup)
@@ -139,12 +162,24 @@ fn holds_keys(dir: &Path) -> bool {
 struct HeldSequences {
     events: u64,
     rejected: u64,
+    sightings: u64,
+    /// The last frame of which `usage_events` holds the superseding rows.
+    superseding: u64,
+}
+
+impl HeldSequences {
+    /// The last frame that any table holds rows of.
+    fn latest(&self) -> u64 {
+        self.events.max(self.rejected).max(self.sightings).max(self.superseding)
+    }
 }
 
 async fn held_sequences(lake: &Lake, application: &str) -> Result<HeldSequences> {
     Ok(HeldSequences {
         events: held_sequence(&lake.events, application).await?,
         rejected: held_sequence(&lake.rejected, application).await?,
+        sightings: held_sequence(&lake.sightings, application).await?,
+        superseding: held_sequence(&lake.events, &superseding_application(application)).await?,
     })
 }
 
@@ -156,10 +191,11 @@ fn stored_view(lake: &Lake, daily: Arc<crate::lake::TableSnapshot>, held: HeldSe
         rejected: lake.rejected.snapshot(),
         daily,
         provider_costs: lake.provider_costs.snapshot(),
+        sightings: lake.sightings.snapshot(),
         uncovered_files: Vec::new(),
         hot: HotSnapshot::default(),
         cube: None,
-        sequence: held.events.max(held.rejected),
+        sequence: held.latest(),
         as_of_micros: newest.saturating_mul(1000),
     }
 }
@@ -170,11 +206,27 @@ struct Replay {
     cube: Arc<Cube>,
     held: HeldSequences,
     frames: u64,
+    requests: RecentRequests,
+    /// By their frames' sightings, what leaves the hot buffer.
+    withdrawn: Vec<(RecordBatch, Vec<Withdrawn>)>,
+    unapplied: Vec<Superseding>,
 }
 
 impl Replay {
+    fn new(state: Arc<State>, cube: Arc<Cube>, held: HeldSequences) -> Self {
+        Self {
+            state,
+            cube,
+            held,
+            frames: 0,
+            requests: RecentRequests::default(),
+            withdrawn: Vec::new(),
+            unapplied: Vec::new(),
+        }
+    }
+
     fn frame(&mut self, frame: &Frame, dedup: &mut Dedup) -> Result<()> {
-        let flushed = self.held.events.max(self.held.rejected);
+        let flushed = self.held.latest();
         if self.frames == 0 && frame.sequence > flushed + 1 {
             return Err(Error::unavailable(format!(
                 "the write-ahead log starts with frame {}, but the lake holds frames up to \
@@ -187,37 +239,72 @@ impl Replay {
         for key in &content.keys {
             dedup.insert(key.key, key.fingerprint);
         }
+        self.remember(&content.events, frame.sequence)?;
+        self.remember(&content.superseding, frame.sequence)?;
         if frame.sequence <= self.held.events {
-            content.events = arrow::array::RecordBatch::new_empty(usage_events_schema());
+            content.events = RecordBatch::new_empty(usage_events_schema());
         }
         if frame.sequence <= self.held.rejected {
-            content.rejected = arrow::array::RecordBatch::new_empty(rejected_events_schema());
+            content.rejected = RecordBatch::new_empty(rejected_events_schema());
+        }
+        if !content.withdrawn.is_empty() {
+            self.withdrawn.push((content.sightings.clone(), content.withdrawn.clone()));
+        }
+        if frame.sequence > self.held.superseding {
+            let at = recorded_at(&content);
+            self.unapplied.extend(Superseding::of(&content, frame.sequence, at));
+        }
+        if frame.sequence <= self.held.sightings {
+            content.sightings = RecordBatch::new_empty(sightings_schema());
         }
         if content.is_empty() {
             return Ok(());
         }
-        let segment = match content.events.num_rows() {
-            0 => None,
-            _ => Some(self.cube.segment(&daily_rows(std::slice::from_ref(&content.events))?)?),
-        };
+        let segment = segment_of(&content.events, Some(&self.cube))?;
         let recorded_at_micros = recorded_at(&content);
-        let FrameContent { events, rejected, .. } = content;
+        let FrameContent { events, rejected, sightings, .. } = content;
         let sequence = frame.sequence;
-        self.state
-            .acknowledge(HotBatch { sequence, events, rejected, recorded_at_micros }, segment);
+        let batch = HotBatch { sequence, events, rejected, sightings, recorded_at_micros };
+        self.state.acknowledge(batch, segment, Vec::new());
         Ok(())
+    }
+
+    /// The requests of a frame's events count by these from now on.
+    fn remember(&mut self, events: &RecordBatch, sequence: u64) -> Result<()> {
+        let (sources, event_ids) = (texts(events, "source")?, texts(events, "event_id")?);
+        let entries = texts(events, "entry")?;
+        for_each_request(events, |row, key| {
+            if entries.value(row) == Entry::Usage.as_str() {
+                let text = |texts: &StringArray| texts.value(row).to_owned();
+                let winner = Winner { source: text(sources), event_id: text(event_ids) };
+                self.requests.insert(key, winner, sequence);
+            }
+        })
+    }
+
+    /// Withdraws what the frames withdrew, all at once: nobody takes a view
+    /// yet, and each time costs a pass over a batch.
+    fn finish(self) -> Result<(RecentRequests, Vec<Superseding>)> {
+        let hot = OpenHot::new(self.state.open_hot());
+        let mut rows = Vec::new();
+        for (sightings, withdrawn) in &self.withdrawn {
+            rows.extend(hot.locate_all(sightings, withdrawn)?);
+        }
+        self.state.withdraw(hot.without(&rows, Some(&self.cube))?);
+        Ok((self.requests, self.unapplied))
     }
 }
 
 fn recorded_at(content: &FrameContent) -> i64 {
     use arrow::array::AsArray;
     use arrow::datatypes::TimestampMicrosecondType;
-    let first = |batch: &arrow::array::RecordBatch, name: &str| {
+    let first = |batch: &RecordBatch, name: &str| {
         let column = batch.column_by_name(name)?.as_primitive::<TimestampMicrosecondType>();
         (!column.is_empty()).then(|| column.value(0))
     };
     first(&content.events, "recorded_at")
         .or_else(|| first(&content.rejected, "received_at"))
+        .or_else(|| first(&content.sightings, "received_at"))
         .unwrap_or(0)
 }
 

@@ -1,6 +1,7 @@
 //! What a sender is told about each line.
 
 use crate::ingest::{PreparedLine, Rejection};
+use crate::model::Winner;
 
 /// What became of one line.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,6 +10,8 @@ pub enum LineStatus {
     Accepted,
     /// The same event was acknowledged before; not stored again.
     Duplicate,
+    /// Another event of its request counts, this one: kept in `sightings`.
+    Sighting(Winner),
     /// The same id was acknowledged before with other content; not stored.
     Conflict(Rejection),
     /// Broke a rule; kept in `rejected_events`.
@@ -35,6 +38,8 @@ pub struct IngestReport {
     pub accepted: u64,
     /// Lines that had been stored before.
     pub duplicate: u64,
+    /// Lines of requests that another event counts for.
+    pub sighting: u64,
     /// Lines whose id had been stored with other content.
     pub conflict: u64,
     /// Lines that broke a rule.
@@ -51,6 +56,7 @@ impl IngestReport {
         let count = match result.status {
             LineStatus::Accepted => &mut self.accepted,
             LineStatus::Duplicate => &mut self.duplicate,
+            LineStatus::Sighting(_) => &mut self.sighting,
             LineStatus::Conflict(_) => &mut self.conflict,
             LineStatus::Rejected(_) => &mut self.rejected,
         };
@@ -61,12 +67,8 @@ impl IngestReport {
 }
 
 /// The result of a line that was refused.
-pub(super) fn refused_result(
-    line: &PreparedLine,
-    rejection: &Rejection,
-    known: bool,
-) -> LineResult {
-    let status = if known {
+pub(super) fn refused_result(line: &PreparedLine, rejection: &Rejection) -> LineResult {
+    let status = if rejection.is_conflict() {
         LineStatus::Conflict(rejection.clone())
     } else {
         LineStatus::Rejected(rejection.clone())

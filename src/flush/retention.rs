@@ -18,6 +18,10 @@ pub struct Retention {
     pub daily_days: u32,
     /// Of `rejected_events`.
     pub rejected_days: u32,
+    /// Of `sightings`.
+    pub sightings_days: u32,
+    /// Of `provider_costs`.
+    pub provider_costs_days: u32,
 }
 
 impl From<&Config> for Retention {
@@ -26,6 +30,8 @@ impl From<&Config> for Retention {
             events_days: config.usage_events_retention_days,
             daily_days: config.usage_daily_retention_days,
             rejected_days: config.rejected_events_retention_days,
+            sightings_days: config.sightings_retention_days,
+            provider_costs_days: config.provider_costs_retention_days,
         }
     }
 }
@@ -51,6 +57,8 @@ impl Retention {
             StoredTable::Events => self.events_days,
             StoredTable::Daily => self.daily_days,
             StoredTable::Rejected => self.rejected_days,
+            StoredTable::Sightings => self.sightings_days,
+            StoredTable::ProviderCosts => self.provider_costs_days,
         }
     }
 
@@ -84,6 +92,8 @@ impl Corrections {
             (StoredTable::Events, &view.events),
             (StoredTable::Daily, &view.daily),
             (StoredTable::Rejected, &view.rejected),
+            (StoredTable::Sightings, &view.sightings),
+            (StoredTable::ProviderCosts, &view.provider_costs),
         ]
         .into_iter()
         .filter_map(|(table, snapshot)| {
@@ -134,10 +144,18 @@ mod tests {
 
     #[test]
     fn no_age_keeps_everything() {
-        let retention = Retention { events_days: 0, daily_days: 0, rejected_days: 30 };
+        let retention = Retention {
+            events_days: 0,
+            daily_days: 0,
+            rejected_days: 30,
+            sightings_days: 7,
+            provider_costs_days: 0,
+        };
         let now = "2026-11-24T00:00:00Z".parse().expect("a time");
         assert_eq!(retention.horizon(StoredTable::Events, now), None);
         let horizon = retention.horizon(StoredTable::Rejected, now);
         assert_eq!(horizon, Some(date("2026-10-24")));
+        let horizon = retention.horizon(StoredTable::Sightings, now);
+        assert_eq!(horizon, Some(date("2026-11-16")));
     }
 }

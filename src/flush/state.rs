@@ -4,33 +4,18 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
+use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 
+use super::cube_state::CubeState;
+use super::open_hot::Withdrawal;
 use super::plan::{HotStats, pieces_to_join};
 use super::view::View;
 use crate::error::{Context, Result};
 use crate::hot::{HotBatch, HotSnapshot};
-use crate::lake::{LakeFile, TableSnapshot};
-use crate::model::{rejected_events_schema, usage_events_schema};
+use crate::lake::{Lake, LakeFile, TableSnapshot};
+use crate::model::{rejected_events_schema, sightings_schema, usage_events_schema};
 use crate::rollup::{Cube, Segment};
-
-/// The cube's segment of one or more frames.
-#[derive(Debug, Clone)]
-struct RecentSegment {
-    /// The last frame it holds.
-    sequence: u64,
-    segment: Arc<Segment>,
-}
-
-/// The daily aggregates in memory.
-#[derive(Debug)]
-struct CubeState {
-    cube: Arc<Cube>,
-    /// What the stored rollup covers.
-    covered: Vec<Arc<Segment>>,
-    /// Frames that it does not cover yet, oldest first.
-    recent: Vec<RecentSegment>,
-}
 
 #[derive(Debug)]
 struct Inner {
@@ -48,6 +33,32 @@ pub(super) struct Tables {
     pub(super) events: Arc<TableSnapshot>,
     pub(super) rejected: Arc<TableSnapshot>,
     pub(super) daily: Arc<TableSnapshot>,
+    pub(super) sightings: Arc<TableSnapshot>,
+    pub(super) provider_costs: Arc<TableSnapshot>,
+}
+
+impl Tables {
+    /// As they are now.
+    pub(super) fn of(lake: &Lake) -> Self {
+        Self {
+            events: lake.events.snapshot(),
+            rejected: lake.rejected.snapshot(),
+            daily: lake.daily.snapshot(),
+            sightings: lake.sightings.snapshot(),
+            provider_costs: lake.provider_costs.snapshot(),
+        }
+    }
+}
+
+/// The tables after a superseding frame.
+#[derive(Debug)]
+pub(super) struct SupersededTables {
+    pub(super) events: Arc<TableSnapshot>,
+    pub(super) daily: Arc<TableSnapshot>,
+    /// The rollup's part of the cube.
+    pub(super) covered: Vec<Arc<Segment>>,
+    /// The last frame that it covers.
+    pub(super) through: u64,
 }
 
 /// The current state and its readers' side.
@@ -67,7 +78,7 @@ impl State {
         cube_bytes_max: usize,
     ) -> Self {
         let published = ArcSwap::from_pointee(view.clone());
-        let cube = Some(CubeState { cube, covered, recent: Vec::new() });
+        let cube = Some(CubeState::new(cube, covered));
         let inner = Inner { view, cube, frozen_through: 0, cube_bytes_max };
         let state = Self { published, inner: Mutex::new(inner) };
         state.publish(&mut state.lock());
@@ -85,23 +96,32 @@ impl State {
         self.lock().cube.as_ref().map(|state| Arc::clone(&state.cube))
     }
 
-    /// Makes a durable frame visible.
-    pub(super) fn acknowledge(&self, batch: HotBatch, segment: Option<Arc<Segment>>) {
+    /// Makes a durable frame visible, and what it withdraws invisible.
+    pub(super) fn acknowledge(
+        &self,
+        batch: HotBatch,
+        segment: Option<Arc<Segment>>,
+        withdrawals: Vec<Withdrawal>,
+    ) {
         let mut inner = self.lock();
-        inner.view.sequence = batch.sequence;
         inner.view.as_of_micros = batch.recorded_at_micros;
-        let frozen = inner.frozen_through;
-        if let (Some(cube), Some(segment)) = (&mut inner.cube, segment) {
-            cube.recent.push(RecentSegment { sequence: batch.sequence, segment });
-            cube.join_recent(frozen);
-        }
-        let hot = inner.view.hot.with(Arc::new(batch));
-        inner.view.hot = join_hot(&hot, frozen).unwrap_or_else(|error| {
-            // More pieces are slower to read, not wrong.
-            tracing::error!(error = error.full_message(), "hot rows stay unjoined");
-            hot
-        });
+        inner.withdraw(withdrawals);
+        inner.push(batch, segment);
         self.publish(&mut inner);
+    }
+
+    /// Takes rows out of the hot buffer.
+    pub(super) fn withdraw(&self, withdrawals: Vec<Withdrawal>) {
+        let mut inner = self.lock();
+        inner.withdraw(withdrawals);
+        self.publish(&mut inner);
+    }
+
+    /// The hot batches that no flush has begun to write. Whoever holds the
+    /// log's lock is the only one who adds to them, joins or changes them.
+    pub(super) fn open_hot(&self) -> Vec<Arc<HotBatch>> {
+        let inner = self.lock();
+        inner.view.hot.after(inner.frozen_through).batches().to_vec()
     }
 
     /// Marks what is hot now as being flushed, and hands it out.
@@ -113,16 +133,11 @@ impl State {
 
     /// The lake holds every frame up to `through`: its files replace the hot
     /// rows in one step.
-    pub(super) fn flushed(
-        &self,
-        events: Arc<TableSnapshot>,
-        rejected: Arc<TableSnapshot>,
-        uncovered_files: Vec<LakeFile>,
-        through: u64,
-    ) {
+    pub(super) fn flushed(&self, tables: Tables, uncovered_files: Vec<LakeFile>, through: u64) {
         let mut inner = self.lock();
-        inner.view.events = events;
-        inner.view.rejected = rejected;
+        inner.view.events = tables.events;
+        inner.view.rejected = tables.rejected;
+        inner.view.sightings = tables.sightings;
         inner.view.uncovered_files = uncovered_files;
         inner.view.hot = inner.view.hot.after(through);
         self.publish(&mut inner);
@@ -140,23 +155,16 @@ impl State {
         inner.view.daily = daily;
         inner.view.uncovered_files = Vec::new();
         if let Some(cube) = &mut inner.cube {
-            cube.recent.retain(|recent| recent.sequence > through);
+            cube.covered_through(through);
             cube.covered.extend(added);
         }
         self.publish(&mut inner);
     }
 
     /// Rewritten files: other files, the same rows.
-    pub(super) fn rewritten(
-        &self,
-        events: Arc<TableSnapshot>,
-        rejected: Arc<TableSnapshot>,
-        daily: Arc<TableSnapshot>,
-    ) {
+    pub(super) fn rewritten(&self, tables: Tables) {
         let mut inner = self.lock();
-        inner.view.events = events;
-        inner.view.rejected = rejected;
-        inner.view.daily = daily;
+        inner.view.set(tables);
         self.publish(&mut inner);
     }
 
@@ -179,7 +187,7 @@ impl State {
         inner.view.daily = daily;
         inner.view.uncovered_files = Vec::new();
         if let Some(cube) = &mut inner.cube {
-            cube.recent.retain(|recent| recent.sequence > through);
+            cube.covered_through(through);
             cube.covered = covered;
         }
         self.publish(&mut inner);
@@ -204,16 +212,36 @@ impl State {
         self.publish(&mut inner);
     }
 
+    /// The lake holds the rows of a superseding frame, and `change` its sums:
+    /// they show together with what is hot of it.
+    pub(super) fn superseded(
+        &self,
+        change: SupersededTables,
+        batch: HotBatch,
+        withdrawals: Vec<Withdrawal>,
+    ) {
+        let mut inner = self.lock();
+        inner.view.events = change.events;
+        inner.view.daily = change.daily;
+        inner.view.uncovered_files = Vec::new();
+        inner.view.as_of_micros = inner.view.as_of_micros.max(batch.recorded_at_micros);
+        if let Some(cube) = &mut inner.cube {
+            cube.covered_through(change.through);
+            cube.covered = change.covered;
+        }
+        inner.withdraw(withdrawals);
+        inner.push(batch, None);
+        self.publish(&mut inner);
+    }
+
     /// Shows the tables as they are now; the rollup covers every frame up to
     /// `through` by `covered`.
     pub(super) fn reloaded(&self, tables: Tables, covered: Vec<Arc<Segment>>, through: u64) {
         let mut inner = self.lock();
-        inner.view.events = tables.events;
-        inner.view.rejected = tables.rejected;
-        inner.view.daily = tables.daily;
+        inner.view.set(tables);
         inner.view.uncovered_files = Vec::new();
         if let Some(cube) = &mut inner.cube {
-            cube.recent.retain(|recent| recent.sequence > through);
+            cube.covered_through(through);
             cube.covered = covered;
         }
         self.publish(&mut inner);
@@ -264,44 +292,77 @@ impl State {
     }
 }
 
-impl CubeState {
-    fn snapshot(&self) -> crate::rollup::CubeSnapshot {
-        let recent = self.recent.iter().map(|recent| Arc::clone(&recent.segment));
-        self.cube.snapshot(self.covered.iter().cloned().chain(recent).collect())
-    }
-
-    fn join_recent(&mut self, frozen_through: u64) {
-        let open = self.recent.partition_point(|recent| recent.sequence <= frozen_through);
-        let rows: Vec<usize> =
-            self.recent[open..].iter().map(|recent| recent.segment.rows()).collect();
-        let count = pieces_to_join(&rows);
-        if count > 1 {
-            let parts = self.recent.split_off(self.recent.len() - count);
-            let sequence = parts.last().map_or(0, |part| part.sequence);
-            let segments: Vec<_> = parts.into_iter().map(|part| part.segment).collect();
-            self.recent.push(RecentSegment { sequence, segment: self.cube.merge(&segments) });
-        }
+impl View {
+    fn set(&mut self, tables: Tables) {
+        self.events = tables.events;
+        self.rejected = tables.rejected;
+        self.daily = tables.daily;
+        self.sightings = tables.sightings;
+        self.provider_costs = tables.provider_costs;
     }
 }
 
-/// Joins the newest small batches into one.
-fn join_hot(hot: &HotSnapshot, frozen_through: u64) -> Result<HotSnapshot> {
+impl Inner {
+    /// Adds a frame, as one hot batch and one segment.
+    fn push(&mut self, batch: HotBatch, segment: Option<Arc<Segment>>) {
+        self.view.sequence = batch.sequence;
+        if let Some(cube) = &mut self.cube {
+            cube.push(batch.sequence, segment);
+        }
+        self.view.hot = self.view.hot.with(Arc::new(batch));
+        match join_hot(&self.view.hot, self.frozen_through) {
+            Ok(Some((joined, count))) => {
+                self.view.hot = joined;
+                if let Some(cube) = &mut self.cube {
+                    cube.join_newest(count);
+                }
+            }
+            Ok(None) => {}
+            // More pieces are slower to read, not wrong.
+            Err(error) => {
+                tracing::error!(error = error.full_message(), "hot rows stay unjoined");
+            }
+        }
+    }
+
+    fn withdraw(&mut self, withdrawals: Vec<Withdrawal>) {
+        if withdrawals.is_empty() {
+            return;
+        }
+        let mut batches = self.view.hot.batches().to_vec();
+        for withdrawal in withdrawals {
+            if let Some(cube) = &mut self.cube {
+                cube.withdraw(&withdrawal);
+            }
+            let sequence = withdrawal.batch.sequence;
+            if let Some(batch) = batches.iter_mut().find(|batch| batch.sequence == sequence) {
+                *batch = Arc::new(withdrawal.batch);
+            }
+        }
+        self.view.hot = HotSnapshot::from_batches(batches);
+    }
+}
+
+/// Joins the newest small batches into one, and says how many they were.
+fn join_hot(hot: &HotSnapshot, frozen_through: u64) -> Result<Option<(HotSnapshot, usize)>> {
     let batches = hot.batches();
     let open = batches.partition_point(|batch| batch.sequence <= frozen_through);
     let rows: Vec<usize> = batches[open..].iter().map(|batch| batch.rows()).collect();
     let count = pieces_to_join(&rows);
     if count < 2 {
-        return Ok(hot.clone());
+        return Ok(None);
     }
     let (kept, parts) = batches.split_at(batches.len() - count);
-    let doing = "joining hot rows";
-    let events = parts.iter().map(|part| &part.events);
-    let rejected = parts.iter().map(|part| &part.rejected);
+    let join = |schema, rows: fn(&HotBatch) -> &RecordBatch| {
+        let rows = parts.iter().map(|part| rows(part));
+        concat_batches(&schema, rows).internal("joining hot rows")
+    };
     let joined = HotBatch {
         sequence: parts.last().map_or(0, |part| part.sequence),
-        events: concat_batches(&usage_events_schema(), events).internal(doing)?,
-        rejected: concat_batches(&rejected_events_schema(), rejected).internal(doing)?,
+        events: join(usage_events_schema(), |part| &part.events)?,
+        rejected: join(rejected_events_schema(), |part| &part.rejected)?,
+        sightings: join(sightings_schema(), |part| &part.sightings)?,
         recorded_at_micros: parts.first().map_or(0, |part| part.recorded_at_micros),
     };
-    Ok(HotSnapshot::from_batches(kept.to_vec()).with(Arc::new(joined)))
+    Ok(Some((HotSnapshot::from_batches(kept.to_vec()).with(Arc::new(joined)), count)))
 }

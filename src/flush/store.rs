@@ -10,6 +10,8 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use super::background::Background;
+use super::commit::Committer;
+use super::compete::Competition;
 use super::corrections::Corrections;
 use super::flusher::Flusher;
 use super::group::PendingRequest;
@@ -43,6 +45,7 @@ pub struct Store {
     writer: Mutex<Option<JoinHandle<()>>>,
     background: Mutex<Option<tokio::task::JoinHandle<()>>>,
     stop: watch::Sender<bool>,
+    competition: Arc<Competition>,
     /// Held by whoever corrects stored events.
     correcting: Arc<tokio::sync::Mutex<()>>,
     closed_months: Arc<ArcSwap<ClosedMonths>>,
@@ -102,16 +105,30 @@ impl Store {
             keys_covered_since_micros: AtomicI64::new(covered_since),
         });
         let flush_wanted = Arc::new(Notify::new());
+        let correcting: Arc<tokio::sync::Mutex<()>> = Arc::default();
         let limits = FlushLimits::from(config);
         let old_events: Arc<OldEventReader> = Arc::default();
-        let writer = Writer {
+        let committer = Arc::new(Committer {
             log: Arc::clone(&log),
             lake: Arc::clone(&flusher.lake),
             old_events: Arc::clone(&old_events),
             state: Arc::clone(&state),
+            closed_months: Arc::clone(&opening.closed_months),
+            precedence: config.source_precedence.clone(),
+            correcting: Arc::clone(&correcting),
+        });
+        let competition = Arc::new(Competition {
+            committer: Arc::clone(&committer),
+            flusher: Arc::clone(&flusher),
+            runtime: tokio::runtime::Handle::current(),
+            waiting: Mutex::default(),
+            waiting_max: config.ingest_queue_max.max(1),
+        });
+        let writer = Writer {
+            committer,
+            competition: Arc::clone(&competition),
             flush_wanted: Arc::clone(&flush_wanted),
             flush_rows_max: limits.rows_max,
-            closed_months: Arc::clone(&opening.closed_months),
             _directory_lock: opening.directory_lock,
         };
         let (sender, receiver) = mpsc::channel(config.ingest_queue_max.max(1));
@@ -131,7 +148,8 @@ impl Store {
             writer: Mutex::new(Some(writer)),
             background: Mutex::new(Some(tokio::spawn(background))),
             stop,
-            correcting: Arc::default(),
+            competition,
+            correcting,
             closed_months: opening.closed_months,
         })
     }
@@ -284,6 +302,7 @@ impl Store {
                 .internal("waiting for the writer thread")?
                 .map_err(|_| Error::internal("the writer thread panicked"))?;
         }
+        self.competition.finish().await;
         let _ = self.stop.send(true);
         let background = self.background.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(background) = background {

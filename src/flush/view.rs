@@ -21,6 +21,8 @@ pub struct View {
     pub daily: Arc<TableSnapshot>,
     /// `provider_costs` at one version.
     pub provider_costs: Arc<TableSnapshot>,
+    /// `sightings` at one version.
+    pub sightings: Arc<TableSnapshot>,
     /// The files of `events` that `daily` does not cover yet.
     pub uncovered_files: Vec<LakeFile>,
     /// Acknowledged rows that the lake does not hold yet.

@@ -17,6 +17,8 @@ pub struct HotBatch {
     pub events: RecordBatch,
     /// Its rows of `rejected_events`; may be empty.
     pub rejected: RecordBatch,
+    /// Its rows of `sightings`; may be empty.
+    pub sightings: RecordBatch,
     /// When its oldest row was acknowledged, in microseconds since 1970.
     pub recorded_at_micros: i64,
 }
@@ -24,12 +26,14 @@ pub struct HotBatch {
 impl HotBatch {
     /// Memory held by the rows, in bytes.
     pub fn bytes(&self) -> usize {
-        self.events.get_array_memory_size() + self.rejected.get_array_memory_size()
+        self.events.get_array_memory_size()
+            + self.rejected.get_array_memory_size()
+            + self.sightings.get_array_memory_size()
     }
 
-    /// Rows of both tables.
+    /// Rows of all tables.
     pub fn rows(&self) -> usize {
-        self.events.num_rows() + self.rejected.num_rows()
+        self.events.num_rows() + self.rejected.num_rows() + self.sightings.num_rows()
     }
 }
 
@@ -67,7 +71,7 @@ impl HotSnapshot {
         Self { batches: self.batches[first..].to_vec() }
     }
 
-    /// Rows of both tables.
+    /// Rows of all tables.
     pub fn rows(&self) -> usize {
         self.batches.iter().map(|batch| batch.rows()).sum()
     }

@@ -31,6 +31,18 @@ pub fn identity_bytes(parts: [&str; 3], bytes: &mut Vec<u8>) {
     }
 }
 
+/// What the memory of keys knows a request by: XXH3-128 of (organization_id,
+/// request_id), apart from every event's key by one more separator.
+pub fn request_key(organization_id: &str, request_id: &str, bytes: &mut Vec<u8>) -> u128 {
+    bytes.clear();
+    bytes.push(SEPARATOR);
+    for part in [organization_id, request_id] {
+        bytes.extend_from_slice(part.as_bytes());
+        bytes.push(SEPARATOR);
+    }
+    xxh3_128(bytes)
+}
+
 /// The identity of a valid event.
 ///
 /// The fingerprint covers the values and not the spelling: field order, white

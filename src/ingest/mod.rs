@@ -15,7 +15,7 @@ mod validate;
 mod wire;
 
 pub use body::{Encoding, decompress};
-pub use identity::{EventKey, identity_bytes};
+pub use identity::{EventKey, identity_bytes, request_key};
 pub use prepare::{Intake, IntakeLimits, Payload, PreparedLine, PreparedRequest};
 pub use provider_reports::{ParsedReport, ReportFormat, parse_report};
 pub use rejected::{RejectReason, Rejection, rejected_batch};

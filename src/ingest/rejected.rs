@@ -101,6 +101,12 @@ impl Rejection {
         )
     }
 
+    /// Whether the line is a copy of a known event with other content: it broke
+    /// no rule by itself.
+    pub fn is_conflict(&self) -> bool {
+        self.reason == RejectReason::Conflict
+    }
+
     /// `output_tokens is -4; token counts are 0 or more`.
     pub fn message(&self) -> String {
         match (&self.field, &self.value) {

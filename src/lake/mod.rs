@@ -45,6 +45,8 @@ pub struct Lake {
     pub daily: LakeTable,
     /// `provider_costs`
     pub provider_costs: LakeTable,
+    /// `sightings`
+    pub sightings: LakeTable,
 }
 
 impl Lake {
@@ -59,17 +61,18 @@ impl Lake {
             let (options, storage, lease) = (options.clone(), storage.clone(), Arc::clone(&lease));
             async move { LakeTable::open_with(&root, spec, options, storage, lease).await }
         };
-        let [events, rejected, daily, provider_costs] = &TABLES;
+        let [events, rejected, daily, provider_costs, sightings] = &TABLES;
         Ok(Self {
             events: open(events).await?,
             rejected: open(rejected).await?,
             daily: open(daily).await?,
             provider_costs: open(provider_costs).await?,
+            sightings: open(sightings).await?,
         })
     }
 
     /// Every table, in the order that rows reach them.
-    pub fn tables(&self) -> [&LakeTable; 4] {
-        [&self.events, &self.rejected, &self.daily, &self.provider_costs]
+    pub fn tables(&self) -> [&LakeTable; 5] {
+        [&self.events, &self.rejected, &self.daily, &self.provider_costs, &self.sightings]
     }
 }

@@ -31,6 +31,10 @@ const MEASURES: [&str; 9] = [
     "duration_ms",
 ];
 
+/// Starts the id of a correction that was made since another event of the
+/// request counts.
+pub const PRECEDENCE_CORRECTION: &str = "precedence-";
+
 /// What one correction writes on each of its rows.
 #[derive(Debug, Clone)]
 pub struct CorrectionStamp {

@@ -64,7 +64,7 @@ pub struct TableSpec {
 }
 
 /// Every Delta table, in the order that rows reach them.
-pub static TABLES: [TableSpec; 4] = [
+pub static TABLES: [TableSpec; 5] = [
     TableSpec {
         name: "usage_events",
         schema: usage_events_schema,
@@ -88,6 +88,12 @@ pub static TABLES: [TableSpec; 4] = [
         schema: provider_costs_schema,
         partition_column: "usage_date",
         sort_columns: &["provider", "report_kind", "account"],
+    },
+    TableSpec {
+        name: "sightings",
+        schema: sightings_schema,
+        partition_column: "received_date",
+        sort_columns: &["organization_id", "request_id", "received_at"],
     },
 ];
 
@@ -223,6 +229,30 @@ const PROVIDER_COSTS: [Column; 27] = [
     ("source_file", ColumnKind::Text, NULLABLE),
 ];
 
+const SIGHTINGS: [Column; 21] = [
+    ("received_at", ColumnKind::Time, REQUIRED),
+    ("received_date", ColumnKind::Date, REQUIRED),
+    ("organization_id", ColumnKind::Text, REQUIRED),
+    ("request_id", ColumnKind::Text, REQUIRED),
+    ("source", ColumnKind::Text, REQUIRED),
+    ("event_id", ColumnKind::Text, REQUIRED),
+    ("event_time", ColumnKind::Time, REQUIRED),
+    ("provider", ColumnKind::Text, REQUIRED),
+    ("model_name", ColumnKind::Text, REQUIRED),
+    ("user_id", ColumnKind::Text, NULLABLE),
+    ("api_key_id", ColumnKind::Text, NULLABLE),
+    ("input_tokens", ColumnKind::Long, REQUIRED),
+    ("cache_read_tokens", ColumnKind::Long, REQUIRED),
+    ("cache_write_tokens", ColumnKind::Long, REQUIRED),
+    ("cache_write_1h_tokens", ColumnKind::Long, REQUIRED),
+    ("output_tokens", ColumnKind::Long, REQUIRED),
+    ("reasoning_tokens", ColumnKind::Long, REQUIRED),
+    ("actual_api_cost", ColumnKind::Money, NULLABLE),
+    ("charged_cost", ColumnKind::Money, NULLABLE),
+    ("winner_source", ColumnKind::Text, REQUIRED),
+    ("winner_event_id", ColumnKind::Text, REQUIRED),
+];
+
 fn build(columns: &[Column]) -> SchemaRef {
     let fields =
         columns.iter().map(|(name, kind, nullable)| Field::new(*name, kind.data_type(), *nullable));
@@ -252,5 +282,12 @@ pub fn provider_costs_schema() -> SchemaRef {
 /// One row per line that ingest refused.
 pub fn rejected_events_schema() -> SchemaRef {
     static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| build(&REJECTED_EVENTS));
+    Arc::clone(&SCHEMA)
+}
+
+/// One row per event that does not count, since another event of its request
+/// does.
+pub fn sightings_schema() -> SchemaRef {
+    static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| build(&SIGHTINGS));
     Arc::clone(&SCHEMA)
 }

@@ -21,6 +21,7 @@ use crate::hot::{HotBatch, HotSnapshot};
 use crate::lake::TableSnapshot;
 use crate::model::{
     CostSource, Money, Status, TokenCounts, UsageEvent, events_to_batch, rejected_events_schema,
+    sightings_schema,
 };
 use crate::query::Queries;
 use crate::rollup::{Cube, daily_rows};
@@ -129,12 +130,14 @@ fn view(folder: &TempDir, with_cube: bool) -> View {
     };
     let recorded_at_micros = time("2026-03-15T12:00:00Z").timestamp_micros();
     let rejected = arrow::array::RecordBatch::new_empty(rejected_events_schema());
-    let hot = HotBatch { sequence: 1, events, rejected, recorded_at_micros };
+    let sightings = arrow::array::RecordBatch::new_empty(sightings_schema());
+    let hot = HotBatch { sequence: 1, events, rejected, sightings, recorded_at_micros };
     View {
         events: table("usage_events"),
         rejected: table("rejected_events"),
         daily: table("usage_daily"),
         provider_costs: table("provider_costs"),
+        sightings: table("sightings"),
         uncovered_files: Vec::new(),
         hot: HotSnapshot::default().with(Arc::new(hot)),
         cube: with_cube.then(|| cube.snapshot(vec![segment])),

@@ -97,5 +97,5 @@ fn stored(done: &Acknowledged) -> Result<u64> {
     if let Some((row, reason)) = done.stored.refused.first() {
         return Err(Error::internal(format!("event {row} of the sample was refused: {reason}")));
     }
-    Ok(done.stored.accepted + done.stored.duplicate)
+    Ok(done.stored.accepted + done.stored.duplicate + done.stored.sighting)
 }

@@ -243,9 +243,10 @@ impl FileReport {
             return Ok(());
         }
         println!(
-            "{file}: {} accepted, {} duplicate, {} conflict, {} rejected",
+            "{file}: {} accepted, {} duplicate, {} sighting, {} conflict, {} rejected",
             grouped(state.accepted),
             grouped(state.duplicate),
+            grouped(state.sighting),
             grouped(state.conflict),
             grouped(state.rejected)
         );

@@ -18,6 +18,8 @@ pub(super) struct ImportState {
     pub(super) rows_done: u64,
     pub(super) accepted: u64,
     pub(super) duplicate: u64,
+    #[serde(default)]
+    pub(super) sighting: u64,
     pub(super) conflict: u64,
     pub(super) rejected: u64,
     pub(super) finished: bool,
@@ -28,6 +30,7 @@ impl ImportState {
         self.rows_done = done.position;
         self.accepted += done.stored.accepted;
         self.duplicate += done.stored.duplicate;
+        self.sighting += done.stored.sighting;
         self.conflict += done.stored.conflict;
         self.rejected += done.stored.rejected;
     }

@@ -20,7 +20,7 @@ use crate::error::Result;
 use crate::flush::View;
 use crate::hot::{HotBatch, HotSnapshot};
 use crate::lake::{LakeFile, TableSnapshot};
-use crate::model::{TABLES, TableSpec, rejected_events_schema};
+use crate::model::{TABLES, TableSpec, rejected_events_schema, sightings_schema};
 
 /// One event of the naive model; what it leaves out is the same for all.
 #[derive(Debug, Clone)]
@@ -228,6 +228,7 @@ pub(super) fn view(
             sequence,
             events: batch(&TABLES[0], events),
             rejected: RecordBatch::new_empty(rejected_events_schema()),
+            sightings: RecordBatch::new_empty(sightings_schema()),
             recorded_at_micros: 0,
         }));
     }
@@ -236,6 +237,7 @@ pub(super) fn view(
         rejected: snapshot(&TABLES[1], Vec::new()),
         daily: snapshot(&TABLES[2], daily),
         provider_costs: snapshot(&TABLES[3], Vec::new()),
+        sightings: snapshot(&TABLES[4], Vec::new()),
         uncovered_files,
         hot: batches,
         cube: None,

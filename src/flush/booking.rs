@@ -10,7 +10,7 @@ use crate::model::{Booking, ClosedMonths};
 
 /// Where each row of a correction of `rows` goes: to the day of the row that
 /// it corrects, or to today when that day's month is closed.
-pub(super) fn bookings(
+pub fn bookings(
     rows: &RecordBatch,
     directory: &Directory,
     closed_months: &ClosedMonths,
