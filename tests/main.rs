@@ -16,3 +16,4 @@ mod reconciliation;
 mod repository;
 mod routes;
 mod serving;
+mod sightings;

@@ -159,7 +159,8 @@ struct ReplaceLine {
     /// The event's id, where it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     event_id: Option<String>,
-    /// replaced, restored (it had been voided), unchanged, not_found or rejected.
+    /// replaced, restored (it had been voided), unchanged, sighting (another
+    /// event of its request counts), not_found or rejected.
     status: &'static str,
     /// The rule that a rejected one breaks, and the way out.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -179,6 +180,7 @@ impl From<ReplaceResult> for ReplaceLine {
             ReplaceStatus::Replaced => ("replaced", None),
             ReplaceStatus::Restored => ("restored", None),
             ReplaceStatus::Unchanged => ("unchanged", None),
+            ReplaceStatus::Sighting => ("sighting", None),
             ReplaceStatus::NotFound => ("not_found", None),
             ReplaceStatus::Rejected(why) => ("rejected", Some(why.message())),
         };

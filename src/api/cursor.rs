@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::problem::Problem;
-use crate::query::{EventPosition, Position};
+use crate::query::{EventPosition, Position, SightingPosition};
 
 /// A place in a list of groups, as it travels.
 #[derive(Debug, Serialize, Deserialize)]
@@ -16,6 +16,10 @@ struct GroupPlace(u64, bool, String, String, String);
 /// A place in a conversation, as it travels.
 #[derive(Debug, Serialize, Deserialize)]
 struct EventPlace(u64, i64, String, String, i64);
+
+/// A place in a list of sightings, as it travels.
+#[derive(Debug, Serialize, Deserialize)]
+struct SightingPlace(u64, i64, String, String, String);
 
 /// What binds a cursor to its request: `request` is everything that decides
 /// which items there are and how they are ordered.
@@ -45,6 +49,17 @@ pub(crate) fn decode_event(request: u64, cursor: &str) -> Result<EventPosition, 
     let EventPlace(of, time_micros, source, event_id, quantity) = decode(cursor)?;
     check(of, request, cursor)?;
     Ok(EventPosition { time_micros, source, event_id, quantity })
+}
+
+pub(crate) fn encode_sighting(request: u64, position: &SightingPosition) -> String {
+    let SightingPosition { time_micros, organization_id, source, event_id } = position.clone();
+    encode(&SightingPlace(request, time_micros, organization_id, source, event_id))
+}
+
+pub(crate) fn decode_sighting(request: u64, cursor: &str) -> Result<SightingPosition, Problem> {
+    let SightingPlace(of, time_micros, organization_id, source, event_id) = decode(cursor)?;
+    check(of, request, cursor)?;
+    Ok(SightingPosition { time_micros, organization_id, source, event_id })
 }
 
 /// A place in a list that is ordered by ids.

@@ -24,6 +24,7 @@ mod reconciliation;
 mod reprice;
 mod scope;
 mod service;
+mod sightings;
 mod sql;
 mod stream;
 mod summary;
@@ -187,6 +188,7 @@ pub fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(lists::platform_models))
         .routes(routes!(lists::drill_down))
         .routes(routes!(reconciliation::reconciliation))
+        .routes(routes!(sightings::sightings))
         .routes(routes!(sql::sql))
 }
 

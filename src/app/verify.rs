@@ -46,10 +46,14 @@ pub(super) async fn verify(engine: &Engine, store: &Store) -> Result<VerifyRepor
     let hot: usize = view.hot.batches().iter().map(|batch| batch.events.num_rows()).sum();
     let events = view.events.rows() + hot as u64;
     let twice = include_str!("../../queries/verify/stored_twice.sql");
+    let counted_twice = include_str!("../../queries/verify/counted_twice.sql");
+    let counted_sighting = include_str!("../../queries/verify/counted_sighting.sql");
     let rollup = include_str!("../../queries/verify/rollup_difference.sql");
     let checks = vec![
         check("rows of the files against the Delta log", row_counts(engine, &view).await?),
         check("each event stored once", first_row(engine, &view, twice).await?),
+        check("each request counted once", first_row(engine, &view, counted_twice).await?),
+        check("no sighting counted", first_row(engine, &view, counted_sighting).await?),
         check("usage_daily against usage_events", first_row(engine, &view, rollup).await?),
         check("the aggregates in memory against usage_daily", memory(engine, &view).await?),
         check("parts against the whole, per dimension", parts(&view)?),

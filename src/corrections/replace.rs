@@ -1,17 +1,20 @@
 //! Replacements: events that were stored with wrong content.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::concat_batches;
 
 use super::void::{names, places, taken};
 use super::{Corrector, check_count, check_reason};
-use crate::error::{Context, Result};
+use crate::error::{Context, Error, Result};
+use crate::flush::View;
 use crate::flush::bookings;
 use crate::ingest::{Payload, PreparedRequest, Rejection};
 use crate::model::{
-    Booking, CorrectionStamp, current_rows, reversals, stamped, usage_events_schema,
+    Booking, CorrectionStamp, PRECEDENCE_CORRECTION, current_rows, reversals, stamped,
+    usage_events_schema,
 };
 use crate::query::EventName;
 
@@ -26,6 +29,8 @@ pub enum ReplaceStatus {
     Unchanged,
     /// No such event was stored: send it as a new one.
     NotFound,
+    /// Another event of its request counts.
+    Sighting,
     /// The replacement breaks a rule.
     Rejected(Rejection),
 }
@@ -64,7 +69,8 @@ impl Corrector {
         let wanted = replacement.names.clone();
         let stored = self.parts.queries.events_by_name(&corrections.view(), &wanted).await?;
         for rows in &stored {
-            replacement.add_stored(rows)?;
+            let counted = self.counted_requests(&corrections.view(), rows).await?;
+            replacement.add_stored(rows, &counted)?;
         }
         let (rows, report) = replacement.finish()?;
         if !rows.is_empty() {
@@ -72,6 +78,56 @@ impl Corrector {
         }
         Ok(report)
     }
+}
+
+/// An organization and a request of it.
+type RequestName = (String, String);
+
+impl Corrector {
+    /// The requests that an event counts for, of those that have rows among
+    /// `rows` of which none counts.
+    async fn counted_requests(
+        &self,
+        view: &Arc<View>,
+        rows: &RecordBatch,
+    ) -> Result<HashSet<RequestName>> {
+        let current = taken(rows, &current_rows(rows)?)?;
+        let current: HashSet<EventName> = names(&current)?.into_iter().collect();
+        let mut asked: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for (name, request) in names(rows)?.into_iter().zip(requests(rows)?) {
+            if let Some(request) = request.filter(|_| !current.contains(&name)) {
+                asked.entry(name.organization_id).or_default().insert(request);
+            }
+        }
+        let mut counted = HashSet::new();
+        for (organization_id, asked) in asked {
+            let asked: Vec<String> = asked.into_iter().collect();
+            let queries = &self.parts.queries;
+            let rows = queries.events_by_request(view, &organization_id, &asked).await?;
+            let current = taken(&rows, &current_rows(&rows)?)?;
+            let found = requests(&current)?.into_iter().flatten();
+            counted.extend(found.map(|request| (organization_id.clone(), request)));
+        }
+        Ok(counted)
+    }
+}
+
+/// The request of each row.
+fn requests(rows: &RecordBatch) -> Result<Vec<Option<String>>> {
+    let column = rows.column_by_name("request_id");
+    let column = column.and_then(|column| column.as_string_opt::<i32>());
+    let column = column.ok_or_else(|| Error::internal("rows have no request_id"))?;
+    Ok(column.iter().map(|request| request.map(str::to_owned)).collect())
+}
+
+/// The events of `rows` that gave way to another one of their request.
+fn lost(rows: &RecordBatch) -> Result<HashSet<EventName>> {
+    let ids = rows.column_by_name("correction_id");
+    let ids = ids.and_then(|column| column.as_string_opt::<i32>());
+    let ids = ids.ok_or_else(|| Error::internal("rows have no correction_id"))?;
+    let gave_way = |id: Option<&str>| id.is_some_and(|id| id.starts_with(PRECEDENCE_CORRECTION));
+    let names = names(rows)?.into_iter().zip(ids.iter());
+    Ok(names.filter(|(_, id)| gave_way(*id)).map(|(name, _)| name).collect())
 }
 
 /// A replacement while its stored events are looked at.
@@ -99,14 +155,28 @@ impl<'a> Replacement<'a> {
     }
 
     /// Compares the stored rows of some events with what replaces them.
-    fn add_stored(&mut self, rows: &RecordBatch) -> Result<()> {
+    /// `counted` are the requests that events count for.
+    fn add_stored(&mut self, rows: &RecordBatch, counted: &HashSet<RequestName>) -> Result<()> {
         let fresh = places(&self.prepared.rows)?;
+        let requests: BTreeMap<EventName, Option<String>> =
+            names(rows)?.into_iter().zip(requests(rows)?).collect();
+        let lost = lost(rows)?;
         let current = places(&taken(rows, &current_rows(rows)?)?)?;
         let current_places = current_rows(rows)?;
         let (mut old, mut new) = (Vec::new(), Vec::new());
-        for name in names(rows)?.into_iter().collect::<std::collections::BTreeSet<_>>() {
+        for (name, request) in requests {
             let Some(place) = fresh.get(&name).copied() else { continue };
+            let named = &self.prepared.events[place].request_id;
+            let is_counted = |request: &String| {
+                counted.contains(&(name.organization_id.clone(), request.clone()))
+            };
             let status = match current.get(&name).map(|row| current_places[*row]) {
+                _ if *named != request => {
+                    ReplaceStatus::Rejected(Rejection::other_request(named.as_deref()))
+                }
+                None if lost.contains(&name) || request.as_ref().is_some_and(is_counted) => {
+                    ReplaceStatus::Sighting
+                }
                 None => ReplaceStatus::Restored,
                 Some(row) if self.is_same(rows, row, place)? => ReplaceStatus::Unchanged,
                 Some(row) => {
@@ -114,7 +184,7 @@ impl<'a> Replacement<'a> {
                     ReplaceStatus::Replaced
                 }
             };
-            if status != ReplaceStatus::Unchanged {
+            if matches!(status, ReplaceStatus::Replaced | ReplaceStatus::Restored) {
                 new.push(place);
             }
             self.statuses.insert(name, status);

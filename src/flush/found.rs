@@ -14,6 +14,7 @@ use super::contest::{Counting, CountingEvent, Place};
 use super::group::Wanted;
 use super::old_events::{for_each_key, holds_late_rows, local_dates};
 use super::open_hot::{for_each_request, texts};
+use super::requests::RecentRequest;
 use super::view::View;
 use crate::error::{Context, Error, Result};
 use crate::lake::{Lake, LakeFile};
@@ -38,6 +39,8 @@ pub(super) struct Found {
     requests: HashMap<u128, Counting>,
     /// Keys of events in `sightings`.
     sighting_keys: HashSet<u128>,
+    /// The last frame that was visible then.
+    through: u64,
 }
 
 /// Columns that tell the request of a row.
@@ -50,12 +53,17 @@ impl Found {
     /// Nothing, for when nothing was looked up yet.
     pub(super) fn nothing() -> Self {
         let rows = RecordBatch::new_empty(usage_events_schema());
-        Self { rows, requests: HashMap::new(), sighting_keys: HashSet::new() }
+        Self { rows, requests: HashMap::new(), sighting_keys: HashSet::new(), through: 0 }
     }
 
     /// What counts for a request that was looked up.
     pub(super) fn request(&self, key: u128) -> Option<Counting> {
         self.requests.get(&key).cloned()
+    }
+
+    /// Whether `recent` came after the look.
+    pub(super) fn is_before(&self, recent: &RecentRequest) -> bool {
+        recent.sequence > self.through
     }
 
     /// Whether the event of `key` is a sighting that the memory of keys forgot.
@@ -79,7 +87,12 @@ impl Found {
         let rows = concat_batches(&usage_events_schema(), &rows);
         let rows = rows.internal("joining the rows of requests")?;
         let requests = search.judge(&rows, stored, wanted)?;
-        Ok(Self { rows, requests, sighting_keys: search.sighting_keys(wanted)? })
+        Ok(Self {
+            rows,
+            requests,
+            sighting_keys: search.sighting_keys(wanted)?,
+            through: search.view.sequence,
+        })
     }
 }
 

@@ -40,6 +40,9 @@ pub(super) trait Memory: std::fmt::Debug {
     /// What counts for the request of `key`; `old` knows the days of old
     /// events.
     fn request(&self, key: u128, old: &OldEvents) -> Result<Counting>;
+
+    /// Whether the request of `key` was looked up.
+    fn looked_up(&self, key: u128) -> bool;
 }
 
 /// What is to be stored of a group, and what to answer once it is.
@@ -87,7 +90,12 @@ pub(super) fn wanted(
         let request_key = request_key(&event.organization_id, request_id, &mut bytes);
         let counting =
             contest.before(request_key, || memory.request(request_key, &request.old))?.clone();
-        let clear = contest.is_clear(&counting, &event.source);
+        // An old event may be a copy of a sighting that the memory of keys
+        // forgot.
+        let may_be_known = counting != Counting::Nobody
+            && request.old.is_old(event)
+            && !memory.looked_up(request_key);
+        let clear = contest.is_clear(&counting, &event.source) && !may_be_known;
         if !clear && known(key, event, memory, &request.old)?.is_none() {
             let (organization_id, event_time) = (event.organization_id.clone(), event.event_time);
             wanted.entry(request_key).or_insert(WantedRequest { organization_id, event_time });

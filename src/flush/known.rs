@@ -31,30 +31,37 @@ impl Memory for Known<'_> {
     }
 
     fn request(&self, key: u128, old: &OldEvents) -> Result<Counting> {
-        if let Some(recent) = self.log.requests.find(key) {
-            let place = self.place(key, recent)?;
-            let winner = recent.winner.clone();
-            return Ok(Counting::Event(CountingEvent { winner, place }));
+        let recent = self.log.requests.find(key);
+        let open = recent.map(|recent| self.open_row(key, recent)).transpose()?.flatten();
+        if let (Some(recent), Some(row)) = (recent, open) {
+            return Ok(counting(recent, Place::Hot(row)));
         }
-        if let Some(counting) = self.found.request(key) {
-            return Ok(counting);
+        // What was looked up is what the tables say; nobody changes them.
+        if let Some(found) = self.found.request(key).filter(|found| *found != Counting::Nobody) {
+            return Ok(found);
+        }
+        let looked_up = self.found.request(key).is_some();
+        // Of an event from before the look nothing is left: its day was dropped.
+        if let Some(recent) = recent.filter(|recent| !looked_up || self.found.is_before(recent)) {
+            return Ok(counting(recent, Place::Elsewhere));
+        }
+        if looked_up {
+            return Ok(Counting::Nobody);
         }
         let known = self.log.dedup.find(key)?.is_some() || old.knows_request(key);
         Ok(if known { Counting::Unclear } else { Counting::Nobody })
     }
+
+    fn looked_up(&self, key: u128) -> bool {
+        self.found.request(key).is_some()
+    }
+}
+
+fn counting(recent: &RecentRequest, place: Place) -> Counting {
+    Counting::Event(CountingEvent { winner: recent.winner.clone(), place })
 }
 
 impl Known<'_> {
-    fn place(&self, key: u128, recent: &RecentRequest) -> Result<Place> {
-        if let Some(row) = self.open_row(key, recent)? {
-            return Ok(Place::Hot(row));
-        }
-        Ok(match self.found.request(key) {
-            Some(Counting::Event(event)) if event.winner == recent.winner => event.place,
-            _ => Place::Elsewhere,
-        })
-    }
-
     /// The row of an event that can be withdrawn: nothing of a month leaves
     /// it once it is closed.
     fn open_row(&self, key: u128, recent: &RecentRequest) -> Result<Option<HotRow>> {

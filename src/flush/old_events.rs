@@ -52,6 +52,11 @@ impl OldEvents {
 }
 
 impl OldEvents {
+    /// Whether the memory of keys may have forgotten a copy of `event`.
+    pub(super) fn is_old(&self, event: &UsageEvent) -> bool {
+        is_old(event, self.covered_since)
+    }
+
     /// Whether an event of the request of `key` is among them.
     pub(super) fn knows_request(&self, key: u128) -> bool {
         self.days.iter().any(|day| day.contains_key(&key))

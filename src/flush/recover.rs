@@ -5,31 +5,27 @@ use std::sync::Arc;
 use std::sync::Mutex;
 
 use arc_swap::ArcSwap;
-use arrow::array::{RecordBatch, StringArray};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::flusher::held_sequence;
 use super::group::UNKNOWN_FINGERPRINT;
 use super::old_events::{IDENTITY_COLUMNS, for_each_key};
-use super::open_hot::{OpenHot, for_each_request, segment_of, texts};
-use super::record::{FrameContent, Withdrawn};
-use super::requests::RecentRequests;
+use super::open_hot::for_each_request;
+use super::replay::Replay;
 use super::rollup_refresh::refresh;
 use super::state::{State, Tables};
-use super::superseding::{Superseding, superseding_application};
+use super::superseding::superseding_application;
 use super::view::View;
 use super::writer::Log;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::dedup::{Dedup, write_run};
-use crate::error::{Context, Error, Result};
-use crate::hot::{HotBatch, HotSnapshot};
+use crate::error::{Context, Result};
+use crate::hot::HotSnapshot;
 use crate::lake::{Lake, LakeOptions};
-use crate::model::{
-    ClosedMonths, Entry, Winner, rejected_events_schema, sightings_schema, usage_events_schema,
-};
+use crate::model::ClosedMonths;
 use crate::rollup::{Cube, Segment};
-use crate::wal::{Frame, Wal, WalOptions, WalStorage};
+use crate::wal::{Wal, WalOptions, WalStorage};
 
 /// Who opens, and how often this directory was opened.
 #[derive(Debug, Clone)]
@@ -159,17 +155,17 @@ fn holds_keys(dir: &Path) -> bool {
 
 /// The last WAL sequence number that each table holds.
 #[derive(Debug, Clone, Copy)]
-struct HeldSequences {
-    events: u64,
-    rejected: u64,
-    sightings: u64,
+pub(super) struct HeldSequences {
+    pub(super) events: u64,
+    pub(super) rejected: u64,
+    pub(super) sightings: u64,
     /// The last frame of which `usage_events` holds the superseding rows.
-    superseding: u64,
+    pub(super) superseding: u64,
 }
 
 impl HeldSequences {
     /// The last frame that any table holds rows of.
-    fn latest(&self) -> u64 {
+    pub(super) fn latest(&self) -> u64 {
         self.events.max(self.rejected).max(self.sightings).max(self.superseding)
     }
 }
@@ -198,114 +194,6 @@ fn stored_view(lake: &Lake, daily: Arc<crate::lake::TableSnapshot>, held: HeldSe
         sequence: held.latest(),
         as_of_micros: newest.saturating_mul(1000),
     }
-}
-
-/// Puts replayed frames where the acknowledgement had put them.
-struct Replay {
-    state: Arc<State>,
-    cube: Arc<Cube>,
-    held: HeldSequences,
-    frames: u64,
-    requests: RecentRequests,
-    /// By their frames' sightings, what leaves the hot buffer.
-    withdrawn: Vec<(RecordBatch, Vec<Withdrawn>)>,
-    unapplied: Vec<Superseding>,
-}
-
-impl Replay {
-    fn new(state: Arc<State>, cube: Arc<Cube>, held: HeldSequences) -> Self {
-        Self {
-            state,
-            cube,
-            held,
-            frames: 0,
-            requests: RecentRequests::default(),
-            withdrawn: Vec::new(),
-            unapplied: Vec::new(),
-        }
-    }
-
-    fn frame(&mut self, frame: &Frame, dedup: &mut Dedup) -> Result<()> {
-        let flushed = self.held.latest();
-        if self.frames == 0 && frame.sequence > flushed + 1 {
-            return Err(Error::unavailable(format!(
-                "the write-ahead log starts with frame {}, but the lake holds frames up to \
-                 {flushed}: a log file is missing; restore it from a backup (nothing was changed)",
-                frame.sequence
-            )));
-        }
-        self.frames += 1;
-        let mut content = FrameContent::decode(&frame.records)?;
-        for key in &content.keys {
-            dedup.insert(key.key, key.fingerprint);
-        }
-        self.remember(&content.events, frame.sequence)?;
-        self.remember(&content.superseding, frame.sequence)?;
-        if frame.sequence <= self.held.events {
-            content.events = RecordBatch::new_empty(usage_events_schema());
-        }
-        if frame.sequence <= self.held.rejected {
-            content.rejected = RecordBatch::new_empty(rejected_events_schema());
-        }
-        if !content.withdrawn.is_empty() {
-            self.withdrawn.push((content.sightings.clone(), content.withdrawn.clone()));
-        }
-        if frame.sequence > self.held.superseding {
-            let at = recorded_at(&content);
-            self.unapplied.extend(Superseding::of(&content, frame.sequence, at));
-        }
-        if frame.sequence <= self.held.sightings {
-            content.sightings = RecordBatch::new_empty(sightings_schema());
-        }
-        if content.is_empty() {
-            return Ok(());
-        }
-        let segment = segment_of(&content.events, Some(&self.cube))?;
-        let recorded_at_micros = recorded_at(&content);
-        let FrameContent { events, rejected, sightings, .. } = content;
-        let sequence = frame.sequence;
-        let batch = HotBatch { sequence, events, rejected, sightings, recorded_at_micros };
-        self.state.acknowledge(batch, segment, Vec::new());
-        Ok(())
-    }
-
-    /// The requests of a frame's events count by these from now on.
-    fn remember(&mut self, events: &RecordBatch, sequence: u64) -> Result<()> {
-        let (sources, event_ids) = (texts(events, "source")?, texts(events, "event_id")?);
-        let entries = texts(events, "entry")?;
-        for_each_request(events, |row, key| {
-            if entries.value(row) == Entry::Usage.as_str() {
-                let text = |texts: &StringArray| texts.value(row).to_owned();
-                let winner = Winner { source: text(sources), event_id: text(event_ids) };
-                self.requests.insert(key, winner, sequence);
-            }
-        })
-    }
-
-    /// Withdraws what the frames withdrew, all at once: nobody takes a view
-    /// yet, and each time costs a pass over a batch.
-    fn finish(self) -> Result<(RecentRequests, Vec<Superseding>)> {
-        let hot = OpenHot::new(self.state.open_hot());
-        let mut rows = Vec::new();
-        for (sightings, withdrawn) in &self.withdrawn {
-            rows.extend(hot.locate_all(sightings, withdrawn)?);
-        }
-        self.state.withdraw(hot.without(&rows, Some(&self.cube))?);
-        Ok((self.requests, self.unapplied))
-    }
-}
-
-fn recorded_at(content: &FrameContent) -> i64 {
-    use arrow::array::AsArray;
-    use arrow::datatypes::TimestampMicrosecondType;
-    let first = |batch: &RecordBatch, name: &str| {
-        let column = batch.column_by_name(name)?.as_primitive::<TimestampMicrosecondType>();
-        (!column.is_empty()).then(|| column.value(0))
-    };
-    first(&content.events, "recorded_at")
-        .or_else(|| first(&content.rejected, "received_at"))
-        .or_else(|| first(&content.sightings, "received_at"))
-        .unwrap_or(0)
 }
 
 /// Reads the whole stored rollup into the cube.

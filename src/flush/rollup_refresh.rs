@@ -7,16 +7,13 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use chrono::NaiveDate;
 
-use crate::error::{Context, Error, ErrorKind, Result};
+use super::day_sums::{joined, reversed_events, sums_of_day, sums_of_files};
+use crate::error::{Context, ErrorKind, Result};
 use crate::lake::{Lake, LakeFile, TableSnapshot, Transaction};
-use crate::rollup::{daily_rows, has_reversals, merge_daily_rows, standing_daily_rows};
 
 /// The rollup's commits carry the covered version of `usage_events` under
 /// this name.
 const COVERAGE: &str = "rollup";
-
-/// Rows aggregated in one step, which bounds memory.
-const STEP_ROWS_MAX: usize = 1_000_000;
 
 /// The rollup after a refresh, and what that changed.
 #[derive(Debug)]
@@ -97,7 +94,7 @@ async fn hold_reversals(lake: &Arc<Lake>, files: &[LakeFile]) -> Result<bool> {
     let (lake, files) = (Arc::clone(lake), files.to_vec());
     tokio::task::spawn_blocking(move || {
         for file in &files {
-            if file_holds_reversals(&lake, file)? {
+            if !reversed_events(&lake, file)?.is_empty() {
                 return Ok(true);
             }
         }
@@ -105,15 +102,6 @@ async fn hold_reversals(lake: &Arc<Lake>, files: &[LakeFile]) -> Result<bool> {
     })
     .await
     .internal("looking for reversals")?
-}
-
-fn file_holds_reversals(lake: &Lake, file: &LakeFile) -> Result<bool> {
-    for batch in lake.events.read_file(file, Some(&["quantity"]))? {
-        if has_reversals(&batch?)? {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 fn coverage(version: i64) -> Transaction {
@@ -126,7 +114,7 @@ async fn aggregate(lake: &Arc<Lake>, files: Vec<LakeFile>) -> Result<Option<Reco
         return Ok(None);
     }
     let lake = Arc::clone(lake);
-    tokio::task::spawn_blocking(move || aggregate_files(&lake, &files))
+    tokio::task::spawn_blocking(move || sums_of_files(&lake, &files))
         .await
         .internal("aggregating new files")?
         .map(Some)
@@ -139,58 +127,11 @@ async fn aggregate_days(lake: &Arc<Lake>, files: Vec<LakeFile>) -> Result<Option
     }
     let lake = Arc::clone(lake);
     tokio::task::spawn_blocking(move || {
-        let mut parts = Vec::new();
-        for files in files.chunk_by(|one, other| one.date == other.date) {
-            let mut holds_reversals = false;
-            for file in files {
-                holds_reversals |= file_holds_reversals(&lake, file)?;
-            }
-            parts.push(match holds_reversals {
-                // An event and its reversal may be far apart: the whole day
-                // is held in memory.
-                true => standing_daily_rows(&read_files(&lake, files)?)?,
-                false => aggregate_files(&lake, files)?,
-            });
-        }
-        match parts.len() {
-            1 => parts.pop().ok_or_else(|| Error::internal("no part")),
-            _ => merge_daily_rows(&parts),
-        }
+        let days = files.chunk_by(|one, other| one.date == other.date);
+        let parts = days.map(|files| sums_of_day(&lake, files)).collect::<Result<Vec<_>>>()?;
+        joined(parts)
     })
     .await
     .internal("aggregating whole days")?
     .map(Some)
-}
-
-fn read_files(lake: &Lake, files: &[LakeFile]) -> Result<Vec<RecordBatch>> {
-    let mut batches = Vec::new();
-    for file in files {
-        for batch in lake.events.read_file(file, None)? {
-            batches.push(batch?);
-        }
-    }
-    Ok(batches)
-}
-
-fn aggregate_files(lake: &Lake, files: &[LakeFile]) -> Result<RecordBatch> {
-    let (mut pending, mut pending_rows, mut parts) = (Vec::new(), 0, Vec::new());
-    for file in files {
-        for batch in lake.events.read_file(file, None)? {
-            let batch = batch?;
-            pending_rows += batch.num_rows();
-            pending.push(batch);
-            if pending_rows >= STEP_ROWS_MAX {
-                parts.push(daily_rows(&pending)?);
-                pending.clear();
-                pending_rows = 0;
-            }
-        }
-    }
-    if !pending.is_empty() {
-        parts.push(daily_rows(&pending)?);
-    }
-    match parts.len() {
-        1 => parts.pop().ok_or_else(|| Error::internal("no part")),
-        _ => merge_daily_rows(&parts),
-    }
 }

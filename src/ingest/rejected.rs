@@ -101,6 +101,17 @@ impl Rejection {
         )
     }
 
+    /// The rejection of a replacement that moves its event to another request.
+    pub fn other_request(request_id: Option<&str>) -> Self {
+        Self::of_field(
+            RejectReason::InvalidValue,
+            "request_id",
+            request_id,
+            "the stored event is of another request, or of none; void it and send the right \
+             one as a new event",
+        )
+    }
+
     /// Whether the line is a copy of a known event with other content: it broke
     /// no rule by itself.
     pub fn is_conflict(&self) -> bool {

@@ -20,6 +20,8 @@ const OF_DAY_SQL: &str = include_str!("../../queries/corrections/events_of_day.s
 const LATE_SQL: &str = include_str!("../../queries/corrections/late_events.sql");
 const BY_ID_SQL: &str = include_str!("../../queries/corrections/events_by_id.sql");
 
+const BY_REQUEST_SQL: &str = include_str!("../../queries/corrections/events_by_request.sql");
+
 /// The identity of an event within one organization and source.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventName {
@@ -79,7 +81,7 @@ impl Queries {
             group.push(name.event_id.clone());
         }
         let session = self.engine.session(view)?;
-        let mut found = Vec::new();
+        let mut found = Vec::with_capacity(groups.len());
         for ((organization_id, source), event_ids) in groups {
             let parameters = [
                 ("organization_id".to_owned(), organization_id.into()),
@@ -90,6 +92,22 @@ impl Queries {
             found.push(conform(&rows, &usage_events_schema())?);
         }
         Ok(found)
+    }
+
+    /// Every row of the events of these requests of an organization.
+    pub async fn events_by_request(
+        &self,
+        view: &Arc<View>,
+        organization_id: &str,
+        request_ids: &[String],
+    ) -> Result<RecordBatch> {
+        let parameters = [
+            ("organization_id".to_owned(), organization_id.into()),
+            ("request_ids".to_owned(), text_list(request_ids)),
+        ];
+        let session = self.engine.session(view)?;
+        let rows = run(&session, BY_REQUEST_SQL, parameters.into(), READING).await?;
+        conform(&rows, &usage_events_schema())
     }
 }
 

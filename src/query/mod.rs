@@ -20,6 +20,7 @@ mod list;
 mod measures;
 mod ratio;
 mod reconciliation;
+mod sightings;
 mod sql;
 mod unpriced;
 mod usage;
@@ -51,6 +52,7 @@ pub use measures::Measures;
 pub use reconciliation::{
     Cause, Reconciliation, ReconciliationFigures, ReconciliationLine, ReconciliationRequest,
 };
+pub use sightings::{Sighting, SightingPosition, Sightings, SightingsRequest};
 pub use unpriced::UnpricedModel;
 
 use labels::{Names, label, labelled_schema};
