@@ -66,6 +66,9 @@ fn all_routes(doors: Doors) -> OpenApiRouter<ApiState> {
         .routes(routes!(otlp::post_traces))
         .routes(routes!(otlp::post_metrics))
         .with_state(doors.ingest);
+    let reprice = OpenApiRouter::new()
+        .routes(routes!(reprice::reprice))
+        .with_state((Arc::clone(&doors.prices), Arc::clone(&doors.corrector)));
     let corrections = OpenApiRouter::new()
         .routes(routes!(corrections::void_events))
         .routes(routes!(corrections::replace_events))
@@ -74,7 +77,6 @@ fn all_routes(doors: Doors) -> OpenApiRouter<ApiState> {
         .routes(routes!(prices::price_versions))
         .routes(routes!(prices::price_list, prices::put_price_list))
         .routes(routes!(prices::activate_price_list))
-        .routes(routes!(reprice::reprice))
         .with_state(doors.prices);
     let health = OpenApiRouter::new()
         .routes(routes!(health::healthz))
@@ -86,6 +88,7 @@ fn all_routes(doors: Doors) -> OpenApiRouter<ApiState> {
         .merge(ingest)
         .merge(corrections)
         .merge(prices)
+        .merge(reprice)
         .merge(health)
 }
 

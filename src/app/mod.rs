@@ -74,7 +74,6 @@ impl App {
         let parts = PriceParts {
             engine: Arc::clone(&engine),
             queries: Arc::clone(&queries),
-            store: Arc::clone(&store),
             clock: Arc::clone(&clock),
         };
         let prices = Prices::open(&config.data_dir, parts)?;
@@ -82,11 +81,13 @@ impl App {
         let closed_months: Arc<ArcSwap<ClosedMonths>> = Arc::default();
         let months = Arc::clone(&closed_months);
         let intake = Arc::new(Intake::new(names.clone(), prices.active(), months, limits));
+        let directory = Arc::new(OnceLock::new());
         let corrector = Corrector::new(CorrectorParts {
             store: Arc::clone(&store),
             queries: Arc::clone(&queries),
             intake: Arc::clone(&intake),
             directory: names.clone(),
+            directory_store: Arc::clone(&directory),
             clock: Arc::clone(&clock),
             closed_months: Arc::clone(&closed_months),
         });
@@ -102,7 +103,7 @@ impl App {
             engine,
             queries,
             names,
-            directory: Arc::new(OnceLock::new()),
+            directory,
             registrar,
             polling: OnceLock::new(),
             store,
@@ -185,8 +186,8 @@ impl App {
 
     /// Prices stored events anew, or shows what that would change.
     pub async fn reprice(&self, request: RepriceRequest) -> Result<RepriceReport> {
-        let prices = Arc::clone(&self.prices);
-        off_workers(async move { prices.reprice(&request).await }).await
+        let (prices, corrector) = (Arc::clone(&self.prices), Arc::clone(&self.corrector));
+        off_workers(async move { prices.reprice(&corrector, &request).await }).await
     }
 
     /// Stores the events of a plain NDJSON body; durable when it returns.

@@ -6,6 +6,7 @@
 //! and writes, so that no two of them work on the same events.
 
 mod booking;
+mod correction;
 mod replace;
 mod void;
 
@@ -15,13 +16,14 @@ use std::sync::{Arc, OnceLock};
 use arc_swap::ArcSwap;
 
 use crate::clock::Clock;
-use crate::directory::SharedDirectory;
+use crate::directory::{DirectoryStore, SharedDirectory};
 use crate::error::{Error, Result};
 use crate::flush::Store;
 use crate::ingest::Intake;
 use crate::model::{ClosedMonths, CorrectionStamp};
 use crate::query::Queries;
 
+pub use correction::Correction;
 pub use replace::{ReplaceReport, ReplaceResult, ReplaceStatus};
 pub use void::{VoidReport, VoidResult, VoidStatus};
 
@@ -45,6 +47,8 @@ pub struct CorrectorParts {
     pub intake: Arc<Intake>,
     /// Knows time zones.
     pub directory: SharedDirectory,
+    /// Keeps the audit log; empty until the directory is open.
+    pub directory_store: Arc<OnceLock<Arc<DirectoryStore>>>,
     /// Stamps corrections.
     pub clock: Arc<dyn Clock>,
     /// The months whose rows never change again.
@@ -61,6 +65,23 @@ impl Corrector {
         let store = self.parts.store.get();
         store.ok_or_else(|| {
             Error::unavailable("the log is being replayed; try again in a few seconds")
+        })
+    }
+
+    fn directory_store(&self) -> Result<&Arc<DirectoryStore>> {
+        let store = self.parts.directory_store.get();
+        store.ok_or_else(|| Error::unavailable("the directory is being opened; try again shortly"))
+    }
+
+    /// Begins a correction, once no other one is under way.
+    pub async fn begin(&self) -> Result<Correction<'_>> {
+        let corrections = self.store()?.corrections().await;
+        Ok(Correction {
+            corrector: self,
+            corrections,
+            stamp: self.stamp(),
+            directory: self.parts.directory.load(),
+            closed_months: self.parts.closed_months.load_full(),
         })
     }
 
