@@ -2,6 +2,7 @@
 //! extracts, calls a question, and shapes the answer; it does no arithmetic.
 
 mod answer;
+mod cloud_events;
 mod compare;
 mod conversations;
 mod cursor;
@@ -51,7 +52,7 @@ use answer::{AnswerCache, AnswerName};
 use problem::{Problem, complete_problems};
 
 pub use health::HealthState;
-pub use ingest::{IngestDoor, not_ready};
+pub use ingest::{Incoming, IngestDoor, not_ready};
 pub use service::service;
 
 /// Takes the current view; fails while the server cannot answer yet.

@@ -44,7 +44,10 @@ pub fn service(
 }
 
 fn all_routes(door: Arc<IngestDoor>, health: Arc<HealthState>) -> OpenApiRouter<ApiState> {
-    let ingest = OpenApiRouter::new().routes(routes!(ingest::post_events)).with_state(door);
+    let ingest = OpenApiRouter::new()
+        .routes(routes!(ingest::post_events))
+        .routes(routes!(ingest::post_litellm))
+        .with_state(door);
     let health = OpenApiRouter::new()
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))

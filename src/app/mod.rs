@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
-use crate::api::IngestDoor;
+use crate::api::{Incoming, IngestDoor};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::directory::Directory;
@@ -106,7 +106,7 @@ impl App {
 
     /// Stores the events of a plain NDJSON body; durable when it returns.
     pub async fn ingest_bytes(&self, body: Bytes, request_id: String) -> Result<IngestReport> {
-        self.door.ingest(body, request_id).await
+        self.door.ingest(Incoming::native(body), request_id).await
     }
 
     /// Commits everything that is hot and covers it by the rollup.

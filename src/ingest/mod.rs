@@ -16,3 +16,4 @@ pub use identity::{EventKey, identity_bytes};
 pub use prepare::{Intake, IntakeLimits, Payload, PreparedLine, PreparedRequest};
 pub use rejected::{RejectReason, Rejection, rejected_batch};
 pub use sources::SourceFormat;
+pub use sources::claude_code_transcript::TranscriptCall;

@@ -94,12 +94,20 @@ pub struct Payload<'a> {
     pub body: &'a [u8],
     /// The organization (a UUID) of events that name none.
     pub organization_id: Option<&'a str>,
+    /// What the request's headers say of the event, where the format has part
+    /// of it there: names and values.
+    pub attributes: &'a [(String, String)],
 }
 
 impl<'a> Payload<'a> {
     /// A body with our own fields.
     pub fn native(body: &'a [u8]) -> Self {
-        Self { format: SourceFormat::Native, body, organization_id: None }
+        Self::new(SourceFormat::Native, body)
+    }
+
+    /// A body of this format, with nothing beside it.
+    pub fn new(format: SourceFormat, body: &'a [u8]) -> Self {
+        Self { format, body, organization_id: None, attributes: &[] }
     }
 }
 
@@ -120,7 +128,7 @@ impl Intake {
     /// Judges every event of a payload. Fails as a whole only when the payload
     /// cannot be taken apart, or holds no event or more than the limit.
     pub fn prepare(&self, payload: Payload<'_>, now: DateTime<Utc>) -> Result<PreparedRequest> {
-        let drafts = payload.format.drafts(payload.body, &self.limits)?;
+        let drafts = payload.format.drafts(&payload, &self.limits)?;
         if drafts.is_empty() && payload.format == SourceFormat::Native {
             return Err(Error::invalid(
                 "the body holds no event; send a JSON object, an array of objects, or one object a line",
@@ -185,10 +193,11 @@ impl Intake {
     /// none, the cost.
     ///
     /// A reported cost is taken as it is. A missing actual cost is computed
-    /// from the price list, or stays unknown. A missing charged cost is the
+    /// from the price list, or stays unknown: so it does where the source
+    /// could not say what was used. A missing charged cost is the
     /// actual cost: without a markup the user pays what the provider charges.
     fn complete(&self, valid: ValidEvent, now: DateTime<Utc>) -> UsageEvent {
-        let computed = if valid.actual_api_cost.is_none() {
+        let computed = if valid.actual_api_cost.is_none() && !valid.usage_unknown {
             self.prices.price(&valid.provider, &valid.model_name, valid.event_time, &valid.tokens)
         } else {
             None

@@ -72,7 +72,7 @@ impl Chunks {
         rows_done: u64,
     ) -> Result<Self> {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let mut rows: Box<dyn Rows> = match format {
+        let rows: Box<dyn Rows> = match format {
             FileFormat::Ndjson if !mapping.is_empty() => {
                 return Err(Error::invalid(format!(
                     "--map and --set are for CSV and Parquet; the lines of {name} are events \
@@ -82,7 +82,15 @@ impl Chunks {
             FileFormat::Ndjson => Box::new(NdjsonRows::new(open_text(path)?)),
             FileFormat::Csv => Box::new(CsvRows::new(open_text(path)?, mapping, &name)?),
             FileFormat::Parquet => Box::new(ParquetRows::open(open(path)?, mapping, &name)?),
+            FileFormat::ClaudeCode => {
+                return Err(Error::internal("transcripts are read all together"));
+            }
         };
+        Self::of(rows, rows_done)
+    }
+
+    /// The chunks of `rows` after the first `rows_done`.
+    pub(super) fn of(mut rows: Box<dyn Rows>, rows_done: u64) -> Result<Self> {
         rows.skip(rows_done)?;
         Ok(Self { rows, position: rows_done, ended: false })
     }
@@ -126,7 +134,7 @@ fn open(path: &Path) -> Result<File> {
 }
 
 /// A text file, unpacked where its name ends in .gz or .zst.
-fn open_text(path: &Path) -> Result<Box<dyn BufRead + Send>> {
+pub(super) fn open_text(path: &Path) -> Result<Box<dyn BufRead + Send>> {
     let file = open(path)?;
     let reader: Box<dyn Read + Send> = match path.extension().and_then(|end| end.to_str()) {
         Some("gz") => Box::new(flate2::read::MultiGzDecoder::new(BufReader::new(file))),
