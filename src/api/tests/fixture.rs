@@ -183,6 +183,7 @@ fn event(
         user_id: Some(user.to_owned()),
         api_key_id: Some("key".to_owned()),
         conversation_id: Some(conversation.to_owned()),
+        request_id: None,
         provider: "anthropic".to_owned(),
         model_name: if user == "ann" { "large" } else { "small" }.to_owned(),
         status: Status::Completed,
@@ -202,6 +203,8 @@ fn event(
         duration_ms: Some(40),
         tags: std::collections::BTreeMap::new(),
         entry: crate::model::Entry::Usage,
+        correction_of_period: None,
+        correction_id: None,
     }
 }
 

@@ -120,7 +120,9 @@ impl ImportArgs {
         let named = self.organization.map(|id| id.hyphenated().to_string());
         let is_transcript = self.format == Some(FileFormat::ClaudeCode);
         if is_transcript && !self.map.is_empty() {
-            return Err(Error::invalid("--map is for CSV and Parquet; a transcript has no columns"));
+            return Err(Error::invalid(
+                "--map is for CSV and Parquet; a transcript has no columns",
+            ));
         }
         let default = (is_transcript && !organization_default.is_empty())
             .then(|| organization_default.to_owned());

@@ -50,9 +50,8 @@ impl TranscriptCall {
         let message = entry.object("message");
         let usage = message.object("usage");
         let model = message.id("model");
-        let counts = token_counts(&usage).map_err(|rule| {
-            Rejection::of_field(RejectReason::InvalidValue, "usage", None, rule)
-        })?;
+        let counts = token_counts(&usage)
+            .map_err(|rule| Rejection::of_field(RejectReason::InvalidValue, "usage", None, rule))?;
         let (Some(model), Some(tokens)) = (model, counts) else { return Ok(None) };
         if model == SYNTHETIC || tokens.total() == 0 {
             return Ok(None);
@@ -64,7 +63,8 @@ impl TranscriptCall {
         event.set_text(Field::Provider, provider_of(&model));
         event.set_text(Field::ModelName, &model);
         set_tokens(&mut event, &tokens);
-        for (field, name) in [(Field::ConversationId, "sessionId"), (Field::RequestId, "requestId")] {
+        for (field, name) in [(Field::ConversationId, "sessionId"), (Field::RequestId, "requestId")]
+        {
             if let Some(id) = entry.id(name) {
                 event.set_text(field, &id);
             }
@@ -74,7 +74,9 @@ impl TranscriptCall {
             event.set_text(Field::EventTime, &time.to_rfc3339_opts(SecondsFormat::Micros, true));
         }
         // Old versions wrote the cost they computed; 0 is "did not know".
-        let cost = entry.number("costUSD").filter(|cost| cost.bytes().any(|byte| byte.is_ascii_digit() && byte != b'0'));
+        let cost = entry
+            .number("costUSD")
+            .filter(|cost| cost.bytes().any(|byte| byte.is_ascii_digit() && byte != b'0'));
         if let Some(cost) = cost {
             event.set(Field::ActualApiCost, cost.to_owned());
         }

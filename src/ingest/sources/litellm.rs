@@ -227,7 +227,12 @@ impl<'a> Call<'a> {
 
 fn counted(usage: &Object<'_>, name: &str) -> Result<Option<TokenCounts>, Rejection> {
     let tokens = token_counts(usage).map_err(|rule| {
-        Rejection::of_field(RejectReason::InvalidValue, name, None, format!("{rule}; nothing is guessed"))
+        Rejection::of_field(
+            RejectReason::InvalidValue,
+            name,
+            None,
+            format!("{rule}; nothing is guessed"),
+        )
     })?;
     Ok(tokens.filter(|tokens| tokens.total() > 0))
 }

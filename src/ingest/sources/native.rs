@@ -12,10 +12,7 @@ pub(super) fn drafts<'a>(body: &'a [u8], limits: &IntakeLimits) -> Vec<Draft<'a>
 }
 
 /// One object of our own fields.
-pub(super) fn event<'a>(
-    text: &'a [u8],
-    limits: &IntakeLimits,
-) -> Result<WireEvent<'a>, Rejection> {
+pub(super) fn event<'a>(text: &'a [u8], limits: &IntakeLimits) -> Result<WireEvent<'a>, Rejection> {
     check_length(text, limits)?;
     WireEvent::parse(text)
         .map_err(|error| not_json(text, &error, "a JSON object with the fields of one event"))

@@ -164,7 +164,8 @@ mod tests {
 
     #[test]
     fn an_epoch_time_keeps_its_microseconds() {
-        let object = object(r#"{"a":1795496285.626084,"b":"2026-11-24T09:00:00.25","c":"x","d":1}"#);
+        let object =
+            object(r#"{"a":1795496285.626084,"b":"2026-11-24T09:00:00.25","c":"x","d":1}"#);
         let micros = object.time("a").map(|time| time.timestamp_micros());
         assert_eq!(micros, Some(1_795_496_285_626_084));
         let iso = object.time("b").map(|time| time.to_rfc3339());

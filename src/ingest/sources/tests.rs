@@ -22,12 +22,17 @@ pub(super) fn noon() -> DateTime<Utc> {
     "2026-11-24T12:00:00Z".parse().expect("a time")
 }
 
+/// An intake that knows no directory.
+fn intake(prices: Arc<PriceBook>) -> Intake {
+    let limits = IntakeLimits::from(&Config::default());
+    Intake::new(Arc::new(Directory::empty()), prices, limits)
+}
+
 /// Judges a payload as the server would; `prices` is a price list.
 pub(super) fn prepare_with(prices: &str, payload: Payload<'_>) -> PreparedRequest {
     let book = PriceBook::parse("test", prices).expect("a price list");
-    let limits = IntakeLimits::from(&Config::default());
-    let intake = Intake::new(Arc::new(Directory::empty()), Arc::new(book), limits);
-    intake.prepare(payload, noon()).expect("a payload that can be taken apart")
+    let prepared = intake(Arc::new(book)).prepare(payload, noon());
+    prepared.expect("a payload that can be taken apart")
 }
 
 /// The same, with the prices of two models.

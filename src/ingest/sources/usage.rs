@@ -133,8 +133,10 @@ fn anthropic(usage: &Object<'_>) -> Result<TokenCounts, String> {
 }
 
 fn anthropic_call(usage: &Object<'_>) -> Result<TokenCounts, String> {
-    let writes =
-        CacheWrites::of(usage.count("cache_creation_input_tokens")?, &usage.object("cache_creation"))?;
+    let writes = CacheWrites::of(
+        usage.count("cache_creation_input_tokens")?,
+        &usage.object("cache_creation"),
+    )?;
     let details = usage.object("output_tokens_details");
     writes.with(TokenCounts {
         input: first_count(usage, &["input_tokens"])?,

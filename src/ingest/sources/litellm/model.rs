@@ -80,11 +80,21 @@ mod tests {
             ("openai", "gpt-4o", "openai", "gpt-4o"),
             ("openai", "openai/responses/gpt-5", "openai", "gpt-5"),
             ("gemini", "gemini/gemini-2.5-pro", "google", "gemini-2.5-pro"),
-            ("vertex_ai", "vertex_ai/claude-opus-4-5@20251101", "google_vertex", "claude-opus-4-5@20251101"),
+            (
+                "vertex_ai",
+                "vertex_ai/claude-opus-4-5@20251101",
+                "google_vertex",
+                "claude-opus-4-5@20251101",
+            ),
             ("vertex_ai-anthropic_models", "claude-opus-4-5", "google_vertex", "claude-opus-4-5"),
             ("groq", "groq/openai/gpt-oss-120b", "groq", "openai/gpt-oss-120b"),
             ("perplexity", "anthropic/claude-opus-5", "perplexity", "anthropic/claude-opus-5"),
-            ("bedrock", "bedrock/converse/us.anthropic.claude-x", "bedrock", "us.anthropic.claude-x"),
+            (
+                "bedrock",
+                "bedrock/converse/us.anthropic.claude-x",
+                "bedrock",
+                "us.anthropic.claude-x",
+            ),
             ("fireworks_ai", "fireworks_ai/qwen", "fireworks_ai", "qwen"),
         ] {
             let text = format!(r#"{{"custom_llm_provider":"{provider}","model":"{model}"}}"#);

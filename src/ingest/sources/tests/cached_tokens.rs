@@ -133,7 +133,9 @@ fn every_source_gives_the_classes_and_the_cost_worked_by_hand() {
 #[test]
 fn the_classes_of_each_case_add_up_to_what_the_hand_says() {
     // The table itself is checked: cost in picodollars against its own sum.
-    for case in serde_json::from_str::<Vec<Value>>(include_str!("cached_tokens.json")).expect("cases") {
+    for case in
+        serde_json::from_str::<Vec<Value>>(include_str!("cached_tokens.json")).expect("cases")
+    {
         let by_hand = case["by_hand"].as_str().expect("a text");
         let micros = by_hand.rsplit("= ").next().expect("a sum");
         let (cost, _) = Money::parse(case["cost"].as_str().expect("a cost")).expect("money");

@@ -9,9 +9,7 @@ const FORMATS: [SourceFormat; 3] =
 
 /// Reads `body` as every format; `prepare` judges what comes out.
 fn read_as_everything(body: &[u8]) {
-    let book = Arc::clone(PriceBook::shipped());
-    let limits = IntakeLimits::from(&Config::default());
-    let intake = Intake::new(Arc::new(Directory::empty()), book, limits);
+    let intake = intake(Arc::clone(PriceBook::shipped()));
     for format in FORMATS {
         // A body without any event is an error of the native format.
         if let Ok(prepared) = intake.prepare(Payload::new(format, body), noon()) {
@@ -37,7 +35,8 @@ fn valid_payloads() -> Vec<String> {
     let failure = include_str!("litellm_failure.json");
     let usage = json!({"input_tokens": 5, "cache_creation_input_tokens": 9, "output_tokens": 7,
         "cache_creation": {"ephemeral_1h_input_tokens": 9}});
-    let data = json!({"provider": "openai", "model": "gpt-4o", "input_tokens": 1, "output_tokens": 1});
+    let data =
+        json!({"provider": "openai", "model": "gpt-4o", "input_tokens": 1, "output_tokens": 1});
     vec![
         litellm_payload().to_string(),
         json!([litellm_payload(), litellm_payload()]).to_string(),

@@ -98,7 +98,8 @@ fn another_json_value_in_the_place_of_an_event_is_not_quoted() {
 
 #[test]
 fn cloud_events_keep_no_text_of_a_conversation() {
-    let data = json!({"provider": "openai", "model": "gpt-4o", "input_tokens": 1, "output_tokens": 1});
+    let data =
+        json!({"provider": "openai", "model": "gpt-4o", "input_tokens": 1, "output_tokens": 1});
     let with = |changes: Value| {
         let mut event = cloud_event(data.clone());
         for (name, value) in changes.as_object().expect("an object") {
