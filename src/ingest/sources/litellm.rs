@@ -104,7 +104,7 @@ impl<'a> Call<'a> {
     /// is told apart by its start. `id` alone is never enough: providers
     /// repeat it, and it may be "None".
     fn set_identity(&self, event: &mut WireEvent<'a>) {
-        let start = || self.payload.get("startTime").map(|start| start.trim_matches('"'));
+        let start = || self.start_or_end().map(|time| time.timestamp_micros());
         let call_id = self.payload.id("litellm_call_id");
         let id = match call_id {
             Some(id) if !self.failed() => Some(id.into_owned()),
@@ -166,9 +166,13 @@ impl<'a> Call<'a> {
         })
     }
 
+    fn start_or_end(&self) -> Option<DateTime<Utc>> {
+        self.payload.time("startTime").or_else(|| self.payload.time("endTime"))
+    }
+
     fn set_times(&self, event: &mut WireEvent<'a>) {
         let (start, end) = (self.payload.time("startTime"), self.payload.time("endTime"));
-        if let Some(time) = start.or(end) {
+        if let Some(time) = self.start_or_end() {
             event.set_text(Field::EventTime, &rfc3339(time));
         }
         if let (Some(start), Some(end)) = (start, end)
