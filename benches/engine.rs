@@ -36,6 +36,7 @@ fn ingest(criterion: &mut Criterion) {
     let intake = Intake::new(
         Arc::new(Directory::empty()),
         Arc::clone(PriceBook::shipped()),
+        Arc::default(),
         IntakeLimits::from(&Config::default()),
     );
     let body = sample::body(LINES);

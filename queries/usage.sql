@@ -40,6 +40,9 @@ WITH rows AS (
         first_event_time, last_event_time
     FROM usage_daily
     WHERE usage_date BETWEEN $date_from AND $date_to
+      -- A row whose first event is after its last stands for events that
+      -- were all taken back.
+      AND first_event_time <= last_event_time
       AND ($organization_ids IS NULL OR array_has($organization_ids, organization_id))
       AND ($team_ids IS NULL OR array_has($team_ids, team_id))
       AND ($departments IS NULL OR array_has($departments, department))

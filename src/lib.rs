@@ -34,6 +34,8 @@ pub mod query;
 
 pub mod export;
 
+pub mod corrections;
+
 pub mod api;
 
 pub mod app;

@@ -18,7 +18,12 @@ use crate::support::app::{noon, quiet_config};
 use crate::support::events::{event, lines};
 
 fn opening(epoch: u64) -> Opening {
-    Opening { application: "node/test".to_owned(), epoch, directory_lock: Arc::new(()) }
+    Opening {
+        application: "node/test".to_owned(),
+        epoch,
+        directory_lock: Arc::new(()),
+        closed_months: Arc::default(),
+    }
 }
 
 /// A store over a disk that fails on demand.
@@ -43,6 +48,7 @@ impl Rig {
         let intake = Intake::new(
             Arc::new(Directory::empty()),
             Arc::clone(PriceBook::shipped()),
+            Arc::default(),
             IntakeLimits::from(&config),
         );
         Self { store, intake, faults, now }
@@ -111,6 +117,7 @@ async fn a_full_buffer_answers_busy_and_stores_nothing() {
     let intake = Intake::new(
         Arc::new(Directory::empty()),
         Arc::clone(PriceBook::shipped()),
+        Arc::default(),
         IntakeLimits::from(&config),
     );
     let prepare = |id| {
@@ -134,6 +141,7 @@ async fn a_copy_beyond_the_window_is_found_in_its_own_day() {
     let intake = Intake::new(
         Arc::new(Directory::empty()),
         Arc::clone(PriceBook::shipped()),
+        Arc::default(),
         IntakeLimits::from(&config),
     );
     let store = Store::open(&config, opening(1), clock.clone()).await.expect("store");

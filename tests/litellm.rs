@@ -192,9 +192,28 @@ async fn a_thousand_calls_of_a_real_proxy_are_what_litellm_says_they_are() {
     assert_eq!(rows.len(), figures.len(), "events and attempts");
     assert_eq!(found(&rows), expected(&figures));
     assert_classes(&rows);
+    proxy_log_tells_of_retries(work.path());
+    let refused = server.client.sql("SELECT message FROM rejected_events").await;
+    assert!(refused.is_empty(), "{refused:?}");
+    assert!(duplicates(&server).await > 0, "copies were sent and not counted");
     assert_nothing_is_kept_of_a_conversation(data.path());
     assert!(server.stop().await, "a clean stop");
     assert_verifies(data.path());
+}
+
+/// LiteLLM found nobody while Spendlake was away, and tried again.
+fn proxy_log_tells_of_retries(folder: &Path) {
+    let log = std::fs::read_to_string(folder.join("proxy.log")).expect("the proxy's log");
+    assert!(log.contains("Generic API Logger - retrying request"), "{log}");
+}
+
+/// How many copies the server was sent since it started.
+async fn duplicates(server: &Server) -> u64 {
+    let request = server.client.http.get(format!("{}/metrics", server.client.url)).send();
+    let page = request.await.expect("an answer").text().await.expect("text");
+    let name = "spendlake_events_total{status=\"duplicate\"} ";
+    let value = page.lines().find_map(|line| line.strip_prefix(name));
+    value.and_then(|count| count.parse().ok()).unwrap_or(0)
 }
 
 /// The providers' cached tokens came through LiteLLM in their classes.

@@ -61,7 +61,8 @@ pub(crate) fn body(lines: usize) -> Vec<u8> {
 fn batches(options: &DemoOptions) -> impl Iterator<Item = RecordBatch> {
     let directory = demo_directory(options).expect("a directory");
     let limits = IntakeLimits::from(&Config::default());
-    let intake = Intake::new(Arc::new(directory), Arc::clone(PriceBook::shipped()), limits);
+    let intake =
+        Intake::new(Arc::new(directory), Arc::clone(PriceBook::shipped()), Arc::default(), limits);
     demo_events(options).map(move |chunk| {
         let prepared = intake.prepare(&chunk.body, noon()).expect("a body");
         events_to_batch(&prepared.events).expect("a batch")

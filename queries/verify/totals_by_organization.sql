@@ -2,14 +2,14 @@
 -- the in-memory aggregates answer to the dashboards.
 SELECT usage_date, organization_id,
        sum(events) AS total_events,
-       count(DISTINCT conversation_id) AS total_conversations,
-       count(DISTINCT user_id) AS total_users,
+       count(DISTINCT conversation_id) FILTER (WHERE events > 0) AS total_conversations,
+       count(DISTINCT user_id) FILTER (WHERE events > 0) AS total_users,
        sum(input_tokens + cache_read_tokens + cache_write_tokens + cache_write_1h_tokens
            + output_tokens) AS total_tokens,
        sum(charged_cost) AS total_cost,
        sum(actual_api_cost) AS actual_api_cost,
        sum(unpriced_events) AS unpriced_events,
        sum(failed_events) AS failed_events
-FROM usage_daily
+FROM usage_daily_net
 GROUP BY usage_date, organization_id
 ORDER BY usage_date, organization_id

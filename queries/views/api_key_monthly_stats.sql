@@ -5,13 +5,13 @@
 -- total_tokens (their sum; reasoning is a part of output), actual_api_cost (what
 -- providers charge), total_cost (what users pay), profit_amount (over events
 -- that have an actual cost), in USD; unpriced_events, failed_events, duration_ms.
--- Source: usage_daily.
+-- Source: usage_daily_net.
 SELECT
     organization_id, api_key_id,
     CAST(date_trunc('month', usage_date) AS date) AS month_start,
     sum(events) AS events,
-    count(DISTINCT conversation_id) AS conversations,
-    count(DISTINCT user_id) AS users,
+    count(DISTINCT conversation_id) FILTER (WHERE events > 0) AS conversations,
+    count(DISTINCT user_id) FILTER (WHERE events > 0) AS users,
     sum(input_tokens) AS input_tokens,
     sum(cache_read_tokens) AS cache_read_tokens,
     sum(cache_write_tokens) AS cache_write_tokens,
@@ -26,5 +26,5 @@ SELECT
     sum(unpriced_events) AS unpriced_events,
     sum(failed_events) AS failed_events,
     sum(duration_ms) AS duration_ms
-FROM usage_daily
+FROM usage_daily_net
 GROUP BY organization_id, api_key_id, CAST(date_trunc('month', usage_date) AS date)

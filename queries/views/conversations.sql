@@ -6,7 +6,7 @@
 -- actual_api_cost, total_cost (what users pay), profit_amount (over events that
 -- have an actual cost), in USD; unpriced_events, failed_events; duration_ms;
 -- latest_status, latest_topic (of the latest event that has one).
--- Source: usage_daily; events without a conversation are not in it.
+-- Source: usage_daily_net; events without a conversation are not in it.
 SELECT
     organization_id,
     conversation_id,
@@ -34,6 +34,6 @@ SELECT
     last_value(status ORDER BY last_event_time, status) AS latest_status,
     last_value(topic ORDER BY last_event_time, topic) FILTER (WHERE topic IS NOT NULL)
         AS latest_topic
-FROM usage_daily
+FROM usage_daily_net
 WHERE conversation_id IS NOT NULL
 GROUP BY organization_id, conversation_id

@@ -96,6 +96,9 @@ impl IngestDoor {
             door.intake.prepare(payload, now)
         });
         let prepared = prepared.await.internal("reading events")??;
+        if prepared.lines.is_empty() {
+            return Ok(IngestReport::default());
+        }
         store.ingest(prepared, request_id, now).await
     }
 
@@ -292,6 +295,15 @@ async fn take(
         .to_owned();
     let incoming = Incoming { format, body, organization_id, attributes };
     let report = door.ingest(incoming, request_id).await.map_err(too_large_as_413)?;
+    count_events(&report);
+    // An empty batch of a source that sends such was judged, and well.
+    let refused = !report.results.is_empty() && report.accepted + report.duplicate == 0;
+    let status = if refused { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    Ok((status, Json(IngestAnswer::from(report))).into_response())
+}
+
+/// Counts the verdicts for `/metrics`.
+pub(super) fn count_events(report: &IngestReport) {
     for (status, count) in [
         ("accepted", report.accepted),
         ("duplicate", report.duplicate),
@@ -300,10 +312,6 @@ async fn take(
     ] {
         metrics::counter!("spendlake_events_total", "status" => status).increment(count);
     }
-    // An empty batch of a source that sends such was judged, and well.
-    let refused = !report.results.is_empty() && report.accepted + report.duplicate == 0;
-    let status = if refused { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
-    Ok((status, Json(IngestAnswer::from(report))).into_response())
 }
 
 /// The header that names the organization of events that name none.

@@ -18,23 +18,26 @@ use tower_http::trace::TraceLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::corrections;
 use super::health::{self, HealthState};
 use super::ingest::{self, IngestDoor};
 use super::problem::Problem;
 use super::{ApiState, routes as analytics_routes, serve};
 use crate::clock::Clock;
+use crate::corrections::Corrector;
 use crate::error::{ErrorKind, Result};
 
 /// All routes: analytics and SQL over `state`, ingest through `door`, health.
 pub fn service(
     state: ApiState,
     door: Arc<IngestDoor>,
+    corrector: Arc<Corrector>,
     health: Arc<HealthState>,
     clock: Arc<dyn Clock>,
 ) -> Result<Router> {
     // A 503 is an answer, not a failure to log; a problem logs itself.
     let request_ids = SetRequestIdLayer::x_request_id(TimedRequestId(clock));
-    let router = serve(all_routes(door, health), state)?;
+    let router = serve(all_routes(door, corrector, health), state)?;
     Ok(router
         .layer(CatchPanicLayer::custom(panicked))
         .layer(axum::middleware::from_fn(measure))
@@ -43,17 +46,25 @@ pub fn service(
         .layer(request_ids))
 }
 
-fn all_routes(door: Arc<IngestDoor>, health: Arc<HealthState>) -> OpenApiRouter<ApiState> {
+fn all_routes(
+    door: Arc<IngestDoor>,
+    corrector: Arc<Corrector>,
+    health: Arc<HealthState>,
+) -> OpenApiRouter<ApiState> {
     let ingest = OpenApiRouter::new()
         .routes(routes!(ingest::post_events))
         .routes(routes!(ingest::post_litellm))
         .with_state(door);
+    let corrections = OpenApiRouter::new()
+        .routes(routes!(corrections::void_events))
+        .routes(routes!(corrections::replace_events))
+        .with_state(corrector);
     let health = OpenApiRouter::new()
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(health::metrics_page))
         .with_state(health);
-    analytics_routes().merge(ingest).merge(health)
+    analytics_routes().merge(ingest).merge(corrections).merge(health)
 }
 
 /// Ids that sort by time.

@@ -3,19 +3,16 @@
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::extract::rejection::BytesRejection;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::ApiState;
+use super::json_body::read_json;
 use super::problem::Problem;
 use super::stream;
-use crate::error::ErrorKind;
 use crate::export::Format;
-
-/// Largest request body, bytes: axum's own default.
-const BODY_BYTES_MAX: usize = 2 << 20;
 
 /// One statement.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -54,25 +51,8 @@ fn read(
     headers: &HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<(String, Format), Problem> {
-    if let Some(kind) = headers.get(header::CONTENT_TYPE) {
-        let kind = kind.to_str().unwrap_or_default().to_ascii_lowercase();
-        if kind.split(';').next().map(str::trim) != Some("application/json") {
-            let detail = format!("the body is {kind:?}; this route reads application/json");
-            return Err(Problem::media_type(detail));
-        }
-    }
-    let body = body.map_err(|rejected| match rejected.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => Problem::body_too_large(format!(
-            "the body exceeds {BODY_BYTES_MAX} bytes; send a shorter statement"
-        )),
-        _ => Problem::new(ErrorKind::Invalid, format!("the body broke off: {rejected}")),
-    })?;
-    let request: SqlRequest = serde_json::from_slice(&body).map_err(|error| {
-        let detail = format!(
-            "the body cannot be read: {error}; send {{\"query\": \"SELECT …\", \"format\": \"csv\"}}"
-        );
-        Problem::new(ErrorKind::Invalid, detail)
-    })?;
+    let example = r#"{"query": "SELECT …", "format": "csv"}"#;
+    let request: SqlRequest = read_json(headers, body, example)?;
     let format = match request.format.as_deref() {
         None => Format::Ndjson,
         Some(name) => {

@@ -9,16 +9,19 @@ mod verify;
 
 use std::sync::{Arc, OnceLock};
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 
 use crate::api::{Incoming, IngestDoor};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::corrections::{Corrector, CorrectorParts};
 use crate::directory::Directory;
 use crate::engine::{Engine, StaticTable};
 use crate::error::{Error, Result};
 use crate::flush::{Opening, Store, View};
 use crate::ingest::{Intake, IntakeLimits};
+use crate::model::ClosedMonths;
 use crate::pricing::PriceBook;
 use crate::query::Queries;
 
@@ -40,6 +43,8 @@ pub struct App {
     /// Empty until the log is replayed.
     store: Arc<OnceLock<Arc<Store>>>,
     door: Arc<IngestDoor>,
+    corrector: Arc<Corrector>,
+    closed_months: Arc<ArcSwap<ClosedMonths>>,
 }
 
 impl App {
@@ -55,7 +60,17 @@ impl App {
         let queries = Arc::new(Queries::new(Arc::clone(&engine), Arc::clone(&directory))?);
         let store = Arc::new(OnceLock::new());
         let limits = IntakeLimits::from(config);
-        let intake = Arc::new(Intake::new(Arc::clone(&directory), prices, limits));
+        let closed_months: Arc<ArcSwap<ClosedMonths>> = Arc::default();
+        let months = Arc::clone(&closed_months);
+        let intake = Arc::new(Intake::new(Arc::clone(&directory), prices, months, limits));
+        let corrector = Corrector::new(CorrectorParts {
+            store: Arc::clone(&store),
+            queries: Arc::clone(&queries),
+            intake: Arc::clone(&intake),
+            directory,
+            clock: Arc::clone(&clock),
+            closed_months: Arc::clone(&closed_months),
+        });
         let door = IngestDoor::new(config, intake, Arc::clone(&store), Arc::clone(&clock));
         Ok(Arc::new(Self {
             config: config.clone(),
@@ -66,6 +81,8 @@ impl App {
             queries,
             store,
             door: Arc::new(door),
+            corrector: Arc::new(corrector),
+            closed_months,
         }))
     }
 
@@ -76,6 +93,7 @@ impl App {
             application: format!("node/{}", self.node.node_id),
             epoch: self.node.epoch,
             directory_lock: Arc::<lock::FileLock>::clone(&self.lock),
+            closed_months: Arc::clone(&self.closed_months),
         };
         let store = Store::open(&self.config, opening, Arc::clone(&self.clock)).await?;
         self.store.set(Arc::new(store)).map_err(|_| Error::internal("the store was opened twice"))

@@ -85,6 +85,12 @@ impl App {
             Arc::clone(&self.clock),
         );
         let health = HealthState { store, metrics: observe::install()? };
-        service(api, Arc::clone(&self.door), Arc::new(health), Arc::clone(&self.clock))
+        service(
+            api,
+            Arc::clone(&self.door),
+            Arc::clone(&self.corrector),
+            Arc::new(health),
+            Arc::clone(&self.clock),
+        )
     }
 }

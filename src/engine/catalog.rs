@@ -33,6 +33,7 @@ macro_rules! views {
 
 views![
     "usage_daily",
+    "usage_daily_net",
     "conversations",
     "organization_daily_stats",
     "organization_weekly_stats",
@@ -44,6 +45,9 @@ views![
     "user_weekly_stats",
     "user_monthly_stats",
 ];
+
+/// Views that only our own views use.
+const INTERNAL_VIEWS: [&str; 1] = ["usage_daily_net"];
 
 /// Whether the lake itself uses `name`.
 pub(super) fn is_reserved(name: &str) -> bool {
@@ -83,6 +87,12 @@ impl ViewTables {
         Ok(Some(Arc::new(table)))
     }
 
+    /// The views that statements may name.
+    fn views(&self) -> impl Iterator<Item = &'static (&'static str, &'static str)> {
+        let inside = self.inside;
+        VIEWS.iter().filter(move |(name, _)| inside || !INTERNAL_VIEWS.contains(name))
+    }
+
     /// Plans a view over the tables of the same [`View`]; views may build on
     /// one another.
     async fn plan(&self, text: &str) -> Result<Arc<dyn TableProvider>> {
@@ -97,7 +107,7 @@ impl ViewTables {
 impl SchemaProvider for ViewTables {
     fn table_names(&self) -> Vec<String> {
         let lake = SOURCES.iter().filter(|source| self.inside || !source.internal);
-        let names = lake.map(|source| source.name).chain(VIEWS.iter().map(|(name, _)| *name));
+        let names = lake.map(|source| source.name).chain(self.views().map(|(name, _)| *name));
         let statics = self.static_tables.iter().map(|table| table.name.clone());
         names.map(str::to_owned).chain(statics).collect()
     }
@@ -106,7 +116,7 @@ impl SchemaProvider for ViewTables {
         if let Some(table) = self.lake_table(name)? {
             return Ok(Some(table));
         }
-        match VIEWS.iter().find(|(view, _)| *view == name) {
+        match self.views().find(|(view, _)| *view == name) {
             Some((_, text)) => self.plan(text).await.map(Some),
             None => self.static_table(name),
         }

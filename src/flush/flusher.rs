@@ -1,5 +1,6 @@
 //! Commits what is hot, truncates the log, and covers the lake by the rollup.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,7 +18,7 @@ use crate::hot::{HotBatch, HotSnapshot};
 use crate::lake::{Lake, LakeFile, LakeTable, TableSnapshot, Transaction};
 use crate::rollup::Segment;
 use arrow::array::RecordBatch;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 
 /// What the holder of the turn finds.
 #[derive(Debug, Default)]
@@ -27,6 +28,9 @@ pub(super) struct Turn {
     /// Whether a flush broke off: the tables may hold rows that are still
     /// shown as hot.
     unfinished: bool,
+    /// Whether a change of stored rows broke off: the tables may hold rows
+    /// that the published view does not show yet.
+    pub(super) unpublished: bool,
 }
 
 impl Turn {
@@ -63,14 +67,22 @@ impl Flusher {
     /// Commits everything that is hot now. Safe to call again after an error:
     /// what the tables hold already is not written again.
     pub(super) async fn flush(&self) -> Result<()> {
-        let mut turn = self.turn.lock().await;
+        self.flush_in(&mut *self.turn.lock().await).await
+    }
+
+    /// [`Self::flush`] for who holds the turn.
+    pub(super) async fn flush_in(&self, turn: &mut Turn) -> Result<()> {
+        self.publish_tables(turn).await?;
         let started = Instant::now();
         let hot = {
             let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
             turn.unsaved_keys.extend(log.dedup.freeze());
+            // What is being flushed and what comes meanwhile stand in
+            // different segments, so that the former can be removed.
+            log.wal.rotate();
             self.state.freeze()
         };
-        let Some(last) = hot.batches().last() else { return self.cover().await };
+        let Some(last) = hot.batches().last() else { return self.cover(turn).await };
         let through = last.sequence;
         turn.unfinished = true;
         let rows = |batch: &HotBatch| batch.rejected.clone();
@@ -88,7 +100,7 @@ impl Flusher {
         self.truncate(through)?;
         metrics::histogram!("spendlake_flush_seconds").record(started.elapsed());
         metrics::counter!("spendlake_flushed_rows_total").increment(hot.rows() as u64);
-        self.cover().await
+        self.cover(turn).await
     }
 
     /// Appends the rows of `hot` that `table` does not hold yet.
@@ -173,7 +185,8 @@ impl Flusher {
     }
 
     /// Brings the rollup up to the lake's version, and the cube with it.
-    pub(super) async fn cover(&self) -> Result<()> {
+    pub(super) async fn cover(&self, turn: &mut Turn) -> Result<()> {
+        self.publish_tables(turn).await?;
         crash_point("before_rollup");
         let view = self.state.view();
         if view.uncovered_files.is_empty() {
@@ -182,20 +195,41 @@ impl Flusher {
         // Frames after the lake's last one stay in their own segments.
         let through = self.flushed_through().await?;
         let Refreshed { daily, change } = refresh(&self.lake).await?;
-        let rows = match change {
-            Change::Appended(rows) => rows.filter(|rows| rows.num_rows() > 0),
+        match change {
+            Change::Appended(rows) => {
+                let segment = self.segment(rows)?;
+                self.state.rolled_up(daily, segment, through);
+            }
+            Change::Replaced(dates, rows) => {
+                let covered = self.with_days(&dates, rows)?;
+                self.state.rebuilt(daily, covered, through);
+            }
             Change::Unknown => {
                 let covered = self.load_covered().await?;
                 self.state.rebuilt(daily, covered, through);
-                return Ok(());
             }
-        };
-        let segment = match (self.state.cube(), rows) {
-            (Some(cube), Some(rows)) => Some(cube.segment(&rows)?),
-            _ => None,
-        };
-        self.state.rolled_up(daily, segment, through);
+        }
         Ok(())
+    }
+
+    /// Daily rows as a segment of the cube, where there is one.
+    pub(super) fn segment(&self, rows: Option<RecordBatch>) -> Result<Option<Arc<Segment>>> {
+        match (self.state.cube(), rows.filter(|rows| rows.num_rows() > 0)) {
+            (Some(cube), Some(rows)) => cube.segment(&rows).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// The rollup's part of the cube with `rows` in the place of some days.
+    pub(super) fn with_days(
+        &self,
+        dates: &BTreeSet<NaiveDate>,
+        rows: Option<RecordBatch>,
+    ) -> Result<Vec<Arc<Segment>>> {
+        let Some(cube) = self.state.cube() else { return Ok(Vec::new()) };
+        let mut covered = cube.without_dates(&self.state.covered_segments(), dates);
+        covered.extend(self.segment(rows)?);
+        Ok(covered)
     }
 
     /// The last frame whose events the lake holds.

@@ -8,6 +8,7 @@
 //! `state`, where every reader takes its [`View`].
 
 mod background;
+mod corrections;
 mod crash;
 mod flusher;
 mod group;
@@ -23,6 +24,7 @@ mod store;
 mod view;
 mod writer;
 
+pub use corrections::{Corrections, RewriteReport, RewriteRows, StoredTable};
 pub use maintenance::CompactReport;
 pub use plan::FlushLimits;
 pub use recover::{DirectoryLock, Opening};

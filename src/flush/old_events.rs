@@ -8,13 +8,14 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::array::{ArrayRef, AsArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
 use crate::error::{Error, Result};
-use crate::lake::LakeTable;
+use crate::ingest::PreparedRequest;
+use crate::lake::{LakeFile, LakeTable};
 use crate::model::UsageEvent;
 
 /// A day's stored events: by key, a fingerprint of what a copy must share.
@@ -25,13 +26,13 @@ pub(super) type DayKeys = HashMap<u128, u64>;
 pub(super) struct OldEvents {
     /// Since when the memory of keys was complete when the days were read.
     covered_since: DateTime<Utc>,
-    days: HashMap<NaiveDate, Arc<DayKeys>>,
+    days: Vec<Arc<DayKeys>>,
 }
 
 impl OldEvents {
     /// No day, for events that are all younger than `covered_since`.
     pub(super) fn none(covered_since: DateTime<Utc>) -> Self {
-        Self { covered_since, days: HashMap::new() }
+        Self { covered_since, days: Vec::new() }
     }
 
     /// Whether the memory of keys forgot some since the days were read.
@@ -41,7 +42,7 @@ impl OldEvents {
 
     /// Whether the lake holds a copy of `event`, and whether it says the same.
     pub(super) fn find(&self, key: u128, event: &UsageEvent) -> Option<bool> {
-        let stored = self.days.get(&event.usage_date)?.get(&key)?;
+        let stored = self.days.iter().find_map(|day| day.get(&key))?;
         Some(*stored == stored_fingerprint(event))
     }
 }
@@ -74,7 +75,16 @@ pub(super) struct OldEventReader {
 struct Cache {
     /// Days read before this moved do not know what was dropped since.
     covered_since: Option<DateTime<Utc>>,
-    days: HashMap<NaiveDate, Arc<DayKeys>>,
+    days: HashMap<Place, Arc<DayKeys>>,
+}
+
+/// Where copies are looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Place {
+    /// In the day they belong to.
+    Day(NaiveDate),
+    /// On any day from this one, among rows that came late for a closed month.
+    LateSince(NaiveDate),
 }
 
 /// Columns that identify an event.
@@ -114,62 +124,82 @@ fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef> {
 }
 
 impl OldEventReader {
-    /// The stored keys of every day that an event of `events` from before
-    /// `covered_since` belongs to. Blocks while reading files.
+    /// The stored keys of every place where a copy of an event from before
+    /// `covered_since` may stand. Blocks while reading files.
     pub(super) fn read(
         &self,
-        events: &[UsageEvent],
+        request: &PreparedRequest,
         covered_since: DateTime<Utc>,
         table: &LakeTable,
     ) -> Result<OldEvents> {
-        let dates: BTreeSet<NaiveDate> = events
-            .iter()
-            .filter(|event| is_old(event, covered_since))
-            .map(|event| event.usage_date)
-            .collect();
+        let mut places = BTreeSet::new();
+        for event in request.events.iter().filter(|event| is_old(event, covered_since)) {
+            places.insert(Place::Day(request.local_date(event)));
+            // A copy that came after the closing stands on the day it came.
+            let closed = event.correction_of_period.as_ref().and(request.closed_months.first());
+            places.extend(closed.map(|month| Place::LateSince(month.first_day())));
+        }
         let mut old = OldEvents::none(covered_since);
-        for date in dates {
-            let keys = match self.cached(date, covered_since) {
+        for place in places {
+            let keys = match self.cached(place, covered_since) {
                 Some(keys) => keys,
                 None => {
-                    let keys = Arc::new(read_day(date, table)?);
-                    self.keep(date, covered_since, &keys);
+                    let keys = Arc::new(read_keys(place, table)?);
+                    self.keep(place, covered_since, &keys);
                     keys
                 }
             };
-            old.days.insert(date, keys);
+            old.days.push(keys);
         }
         Ok(old)
     }
 
-    fn cached(&self, date: NaiveDate, covered_since: DateTime<Utc>) -> Option<Arc<DayKeys>> {
+    fn cached(&self, place: Place, covered_since: DateTime<Utc>) -> Option<Arc<DayKeys>> {
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         if cache.covered_since != Some(covered_since) {
             *cache = Cache { covered_since: Some(covered_since), days: HashMap::new() };
         }
-        cache.days.get(&date).cloned()
+        cache.days.get(&place).cloned()
     }
 
-    fn keep(&self, date: NaiveDate, covered_since: DateTime<Utc>, keys: &Arc<DayKeys>) {
+    fn keep(&self, place: Place, covered_since: DateTime<Utc>, keys: &Arc<DayKeys>) {
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         if cache.covered_since == Some(covered_since) {
             let cached: usize = cache.days.values().map(|day| day.len()).sum();
             if cached + keys.len() > KEYS_CACHED_MAX {
                 cache.days.clear();
             }
-            cache.days.insert(date, Arc::clone(keys));
+            cache.days.insert(place, Arc::clone(keys));
         }
     }
 }
 
-fn read_day(date: NaiveDate, table: &LakeTable) -> Result<DayKeys> {
+fn read_keys(place: Place, table: &LakeTable) -> Result<DayKeys> {
     let mut keys = DayKeys::new();
-    for file in table.snapshot().files.iter().filter(|file| file.date == date) {
-        for batch in table.read_file(file, Some(&COLUMNS))? {
-            add_keys(&batch?, &mut keys)?;
+    for file in &table.snapshot().files {
+        let wanted = match place {
+            Place::Day(date) => file.date == date,
+            Place::LateSince(date) => file.date >= date && holds_late_rows(file, table)?,
+        };
+        if wanted {
+            for batch in table.read_file(file, Some(&COLUMNS))? {
+                add_keys(&batch?, &mut keys)?;
+            }
         }
     }
     Ok(keys)
+}
+
+/// Whether a row of `file` came late for a closed month. Few files hold any,
+/// and a column of nulls costs next to nothing to read.
+fn holds_late_rows(file: &LakeFile, table: &LakeTable) -> Result<bool> {
+    for batch in table.read_file(file, Some(&["correction_of_period"]))? {
+        let batch = batch?;
+        if column(&batch, "correction_of_period")?.null_count() < batch.num_rows() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn add_keys(batch: &RecordBatch, keys: &mut DayKeys) -> Result<()> {

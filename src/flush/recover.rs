@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::Mutex;
 
+use arc_swap::ArcSwap;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::flusher::held_sequence;
@@ -20,7 +21,7 @@ use crate::dedup::{Dedup, write_run};
 use crate::error::{Context, Error, Result};
 use crate::hot::{HotBatch, HotSnapshot};
 use crate::lake::{Lake, LakeOptions};
-use crate::model::{rejected_events_schema, usage_events_schema};
+use crate::model::{ClosedMonths, rejected_events_schema, usage_events_schema};
 use crate::rollup::{Cube, Segment, daily_rows};
 use crate::wal::{Frame, Wal, WalOptions, WalStorage};
 
@@ -34,6 +35,8 @@ pub struct Opening {
     /// Whatever keeps others out of the directory: held until the last thread
     /// that can write there has ended.
     pub directory_lock: Arc<dyn DirectoryLock>,
+    /// The closed months, shared with the intake.
+    pub closed_months: Arc<ArcSwap<ClosedMonths>>,
 }
 
 /// Keeps others out of a data directory while it lives.

@@ -9,7 +9,7 @@ use chrono::NaiveDate;
 
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::lake::{Lake, LakeFile, TableSnapshot, Transaction};
-use crate::rollup::{daily_rows, merge_daily_rows};
+use crate::rollup::{daily_rows, has_reversals, merge_daily_rows, standing_daily_rows};
 
 /// The rollup's commits carry the covered version of `usage_events` under
 /// this name.
@@ -30,8 +30,10 @@ pub(super) struct Refreshed {
 pub(super) enum Change {
     /// These rows were appended, if any.
     Appended(Option<RecordBatch>),
-    /// Days were replaced, or an earlier refresh landed without being seen:
-    /// whoever holds a copy reads the rollup anew.
+    /// These rows replace all of these days.
+    Replaced(BTreeSet<NaiveDate>, Option<RecordBatch>),
+    /// An earlier refresh landed without being seen: whoever holds a copy
+    /// reads the rollup anew.
     Unknown,
 }
 
@@ -48,47 +50,70 @@ pub(super) async fn refresh(lake: &Arc<Lake>) -> Result<Refreshed> {
         return Ok(Refreshed { daily: lake.daily.snapshot(), change: Change::Unknown });
     }
     let changes = match lake.events.changes_since(covered).await {
-        Ok(changes) if changes.replaced_dates.is_empty() => changes,
-        Ok(changes) => {
-            let replaced = changes.replaced_dates.iter().copied();
-            let dates = replaced.chain(changes.files.iter().map(|file| file.date)).collect();
-            return Ok(Refreshed { daily: rebuild(lake, dates).await?, change: Change::Unknown });
-        }
+        Ok(changes) => changes,
         // The log no longer reaches back to what the rollup covers.
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            let daily = rebuild(lake, every_date(lake)).await?;
-            return Ok(Refreshed { daily, change: Change::Unknown });
+            return rebuild(lake, every_date(lake)).await;
         }
         Err(error) => return Err(error),
     };
+    // Reversals take back rows of other files, so that their day is summed
+    // anew as a whole.
+    if !changes.replaced_dates.is_empty() || hold_reversals(lake, &changes.files).await? {
+        let replaced = changes.replaced_dates.iter().copied();
+        let changed = replaced.chain(changes.files.iter().map(|file| file.date));
+        let stored = every_date(lake);
+        return rebuild(lake, changed.filter(|date| stored.contains(date)).collect()).await;
+    }
     let added = aggregate(lake, changes.files).await?;
     let rows = added.iter().cloned().collect();
     let daily = lake.daily.append(rows, coverage(target.version)).await?;
     Ok(Refreshed { daily, change: Change::Appended(added) })
 }
 
-/// Every date that has events or daily rows.
+/// Every date that has events. Of other dates the rollup is all that is left
+/// once retention dropped the events, so it is never computed anew.
 pub(super) fn every_date(lake: &Lake) -> BTreeSet<NaiveDate> {
-    let (events, daily) = (lake.events.snapshot(), lake.daily.snapshot());
-    events.files.iter().chain(&daily.files).map(|file| file.date).collect()
+    lake.events.snapshot().files.iter().map(|file| file.date).collect()
 }
 
 /// Replaces the rollup of `dates` by a fresh aggregate of their events, which
 /// also covers the lake's current version: the caller sees to it that no other
 /// date has uncovered files.
-pub(super) async fn rebuild(
-    lake: &Arc<Lake>,
-    dates: BTreeSet<NaiveDate>,
-) -> Result<Arc<TableSnapshot>> {
+pub(super) async fn rebuild(lake: &Arc<Lake>, dates: BTreeSet<NaiveDate>) -> Result<Refreshed> {
     let target = lake.events.snapshot();
     let of_dates = |snapshot: &TableSnapshot| -> Vec<LakeFile> {
         snapshot.files.iter().filter(|file| dates.contains(&file.date)).cloned().collect()
     };
-    let rows = aggregate(lake, of_dates(&target)).await?;
+    let rows = aggregate_days(lake, of_dates(&target)).await?;
     let stale = of_dates(&lake.daily.snapshot());
     let covered = covered_version(lake).await?;
     let transaction = (covered < target.version).then(|| coverage(target.version));
-    lake.daily.replace(stale, rows.into_iter().collect(), transaction).await
+    let daily = lake.daily.replace(stale, rows.iter().cloned().collect(), transaction).await?;
+    Ok(Refreshed { daily, change: Change::Replaced(dates, rows) })
+}
+
+async fn hold_reversals(lake: &Arc<Lake>, files: &[LakeFile]) -> Result<bool> {
+    let (lake, files) = (Arc::clone(lake), files.to_vec());
+    tokio::task::spawn_blocking(move || {
+        for file in &files {
+            if file_holds_reversals(&lake, file)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    })
+    .await
+    .internal("looking for reversals")?
+}
+
+fn file_holds_reversals(lake: &Lake, file: &LakeFile) -> Result<bool> {
+    for batch in lake.events.read_file(file, Some(&["quantity"]))? {
+        if has_reversals(&batch?)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn coverage(version: i64) -> Transaction {
@@ -105,6 +130,46 @@ async fn aggregate(lake: &Arc<Lake>, files: Vec<LakeFile>) -> Result<Option<Reco
         .await
         .internal("aggregating new files")?
         .map(Some)
+}
+
+/// As [`aggregate`], over all files of whole days.
+async fn aggregate_days(lake: &Arc<Lake>, files: Vec<LakeFile>) -> Result<Option<RecordBatch>> {
+    if files.is_empty() {
+        return Ok(None);
+    }
+    let lake = Arc::clone(lake);
+    tokio::task::spawn_blocking(move || {
+        let mut parts = Vec::new();
+        for files in files.chunk_by(|one, other| one.date == other.date) {
+            let mut holds_reversals = false;
+            for file in files {
+                holds_reversals |= file_holds_reversals(&lake, file)?;
+            }
+            parts.push(match holds_reversals {
+                // An event and its reversal may be far apart: the whole day
+                // is held in memory.
+                true => standing_daily_rows(&read_files(&lake, files)?)?,
+                false => aggregate_files(&lake, files)?,
+            });
+        }
+        match parts.len() {
+            1 => parts.pop().ok_or_else(|| Error::internal("no part")),
+            _ => merge_daily_rows(&parts),
+        }
+    })
+    .await
+    .internal("aggregating whole days")?
+    .map(Some)
+}
+
+fn read_files(lake: &Lake, files: &[LakeFile]) -> Result<Vec<RecordBatch>> {
+    let mut batches = Vec::new();
+    for file in files {
+        for batch in lake.events.read_file(file, None)? {
+            batches.push(batch?);
+        }
+    }
+    Ok(batches)
 }
 
 fn aggregate_files(lake: &Lake, files: &[LakeFile]) -> Result<RecordBatch> {

@@ -42,6 +42,14 @@ struct Inner {
     cube_bytes_max: usize,
 }
 
+/// The tables of one moment.
+#[derive(Debug)]
+pub(super) struct Tables {
+    pub(super) events: Arc<TableSnapshot>,
+    pub(super) rejected: Arc<TableSnapshot>,
+    pub(super) daily: Arc<TableSnapshot>,
+}
+
 /// The current state and its readers' side.
 #[derive(Debug)]
 pub(super) struct State {
@@ -162,6 +170,40 @@ impl State {
     ) {
         let mut inner = self.lock();
         inner.view.daily = daily;
+        inner.view.uncovered_files = Vec::new();
+        if let Some(cube) = &mut inner.cube {
+            cube.recent.retain(|recent| recent.sequence > through);
+            cube.covered = covered;
+        }
+        self.publish(&mut inner);
+    }
+
+    /// Rows were added to the lake beside the hot buffer, and the stored rollup
+    /// covers the lake by `covered`: both show in one step.
+    pub(super) fn corrected(
+        &self,
+        events: Arc<TableSnapshot>,
+        daily: Arc<TableSnapshot>,
+        covered: Vec<Arc<Segment>>,
+        at_micros: i64,
+    ) {
+        let mut inner = self.lock();
+        inner.view.events = events;
+        inner.view.daily = daily;
+        inner.view.as_of_micros = inner.view.as_of_micros.max(at_micros);
+        if let Some(cube) = &mut inner.cube {
+            cube.covered = covered;
+        }
+        self.publish(&mut inner);
+    }
+
+    /// Shows the tables as they are now; the rollup covers every frame up to
+    /// `through` by `covered`.
+    pub(super) fn reloaded(&self, tables: Tables, covered: Vec<Arc<Segment>>, through: u64) {
+        let mut inner = self.lock();
+        inner.view.events = tables.events;
+        inner.view.rejected = tables.rejected;
+        inner.view.daily = tables.daily;
         inner.view.uncovered_files = Vec::new();
         if let Some(cube) = &mut inner.cube {
             cube.recent.retain(|recent| recent.sequence > through);

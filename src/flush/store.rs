@@ -4,11 +4,13 @@ use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
+use arc_swap::ArcSwap;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use super::background::Background;
+use super::corrections::Corrections;
 use super::flusher::Flusher;
 use super::group::PendingRequest;
 use super::maintenance::{CompactReport, CompactScope};
@@ -24,6 +26,7 @@ use crate::config::Config;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::ingest::PreparedRequest;
 use crate::lake::Lake;
+use crate::model::ClosedMonths;
 use crate::wal::{DiskStorage, WalStorage};
 
 /// Everything of one data directory that changes.
@@ -39,6 +42,9 @@ pub struct Store {
     writer: Mutex<Option<JoinHandle<()>>>,
     background: Mutex<Option<tokio::task::JoinHandle<()>>>,
     stop: watch::Sender<bool>,
+    /// Held by whoever corrects stored events.
+    correcting: Arc<tokio::sync::Mutex<()>>,
+    closed_months: Arc<ArcSwap<ClosedMonths>>,
 }
 
 /// Figures for the health page and the metrics.
@@ -104,6 +110,7 @@ impl Store {
             state: Arc::clone(&state),
             flush_wanted: Arc::clone(&flush_wanted),
             flush_rows_max: limits.rows_max,
+            closed_months: Arc::clone(&opening.closed_months),
             _directory_lock: opening.directory_lock,
         };
         let (sender, receiver) = mpsc::channel(config.ingest_queue_max.max(1));
@@ -123,6 +130,8 @@ impl Store {
             writer: Mutex::new(Some(writer)),
             background: Mutex::new(Some(tokio::spawn(background))),
             stop,
+            correcting: Arc::default(),
+            closed_months: opening.closed_months,
         })
     }
 
@@ -195,11 +204,24 @@ impl Store {
         }
         let (reader, lake) = (Arc::clone(&self.old_events), Arc::clone(&self.flusher.lake));
         tokio::task::spawn_blocking(move || {
-            let old = reader.read(&prepared.events, covered_since, &lake.events)?;
+            let old = reader.read(&prepared, covered_since, &lake.events)?;
             Ok((prepared, old))
         })
         .await
         .internal("looking up old events")?
+    }
+
+    /// The right to change stored events, once nobody else has it.
+    pub async fn corrections(&self) -> Corrections {
+        let alone = Arc::clone(&self.correcting).lock_owned().await;
+        Corrections::new(Arc::clone(&self.flusher), alone)
+    }
+
+    /// Closes months: no frame of the log after this call has rows of them.
+    pub fn publish_closed_months(&self, months: ClosedMonths) {
+        // Frames are prepared and written under this lock.
+        let _log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        self.closed_months.store(Arc::new(months));
     }
 
     /// Commits everything that is hot and covers it by the rollup.

@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
 
 use super::crash::crash_point;
@@ -16,6 +17,7 @@ use crate::dedup::Dedup;
 use crate::error::{Error, ErrorKind, Result};
 use crate::hot::HotBatch;
 use crate::lake::Lake;
+use crate::model::ClosedMonths;
 use crate::rollup::daily_rows;
 use crate::wal::Wal;
 
@@ -47,6 +49,9 @@ pub(super) struct Writer {
     /// Tells the flusher that more is hot.
     pub(super) flush_wanted: Arc<tokio::sync::Notify>,
     pub(super) flush_rows_max: usize,
+    /// Published under the log's lock, so that no frame after the closing of a
+    /// month has rows of it.
+    pub(super) closed_months: Arc<ArcSwap<ClosedMonths>>,
     pub(super) _directory_lock: Arc<dyn DirectoryLock>,
 }
 
@@ -79,8 +84,12 @@ impl Writer {
         let covered_since = log.dedup.covered_since();
         for request in group.iter_mut().filter(|request| request.old.is_stale(covered_since)) {
             // Keys were forgotten while the request waited: about once a day.
-            let events = &request.prepared.events;
-            request.old = self.old_events.read(events, covered_since, &self.lake.events)?;
+            request.old =
+                self.old_events.read(&request.prepared, covered_since, &self.lake.events)?;
+        }
+        let closed_months = self.closed_months.load_full();
+        for request in group.iter_mut() {
+            request.prepared.rebook(&closed_months)?;
         }
         let JudgedGroup { content, reports } = judge(group, |key| log.dedup.find(key))?;
         if content.is_empty() {

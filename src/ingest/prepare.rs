@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use arrow::array::RecordBatch;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 
 use super::field::Field;
 use super::identity::{EventKey, event_key};
@@ -15,7 +16,7 @@ use super::wire::WireEvent;
 use crate::config::Config;
 use crate::directory::Directory;
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{CostSource, Entry, Money, UsageEvent, events_to_batch};
+use crate::model::{ClosedMonths, CostSource, Entry, Money, UsageEvent, events_to_batch};
 use crate::pricing::PriceBook;
 
 /// The bounds of what is accepted.
@@ -83,6 +84,40 @@ pub struct PreparedRequest {
     pub events: Vec<UsageEvent>,
     /// The events as rows of `usage_events`.
     pub rows: RecordBatch,
+    /// What they were attributed and dated by.
+    pub directory: Arc<Directory>,
+    /// The closed months that they were booked by.
+    pub closed_months: Arc<ClosedMonths>,
+}
+
+impl PreparedRequest {
+    /// The day that `event` belongs to by its own time.
+    pub fn local_date(&self, event: &UsageEvent) -> NaiveDate {
+        self.directory.usage_date(&event.organization_id, event.event_time)
+    }
+
+    /// Books the events anew when months were closed since they were prepared.
+    pub fn rebook(&mut self, closed_months: &Arc<ClosedMonths>) -> Result<()> {
+        if Arc::ptr_eq(&self.closed_months, closed_months) {
+            return Ok(());
+        }
+        self.closed_months = Arc::clone(closed_months);
+        for event in &mut self.events {
+            book(event, &self.directory, closed_months);
+        }
+        self.rows = events_to_batch(&self.events)?;
+        Ok(())
+    }
+}
+
+/// Sets the day that the event is counted on: its own, or that of its
+/// recording when its month is closed.
+fn book(event: &mut UsageEvent, directory: &Directory, closed_months: &ClosedMonths) {
+    let id = &event.organization_id;
+    let own = directory.usage_date(id, event.event_time);
+    let booking = closed_months.book(id, own, || directory.usage_date(id, event.recorded_at));
+    event.usage_date = booking.usage_date;
+    event.correction_of_period = booking.correction_of_period.map(|month| month.to_string());
 }
 
 /// What a request brings.
@@ -116,13 +151,20 @@ impl<'a> Payload<'a> {
 pub struct Intake {
     directory: Arc<Directory>,
     prices: Arc<PriceBook>,
+    closed_months: Arc<ArcSwap<ClosedMonths>>,
     limits: IntakeLimits,
 }
 
 impl Intake {
-    /// An intake that attributes by `directory` and prices by `prices`.
-    pub fn new(directory: Arc<Directory>, prices: Arc<PriceBook>, limits: IntakeLimits) -> Self {
-        Self { directory, prices, limits }
+    /// An intake that attributes by `directory`, prices by `prices`, and books
+    /// what is late for one of `closed_months` into an open one.
+    pub fn new(
+        directory: Arc<Directory>,
+        prices: Arc<PriceBook>,
+        closed_months: Arc<ArcSwap<ClosedMonths>>,
+        limits: IntakeLimits,
+    ) -> Self {
+        Self { directory, prices, closed_months, limits }
     }
 
     /// Judges every event of a payload. Fails as a whole only when the payload
@@ -149,8 +191,13 @@ impl Intake {
         for draft in drafts {
             prepared.push(self.prepare_draft(draft, payload.organization_id, now, &mut events));
         }
+        let closed_months = self.closed_months.load_full();
+        for event in &mut events {
+            book(event, &self.directory, &closed_months);
+        }
         let rows = events_to_batch(&events)?;
-        Ok(PreparedRequest { lines: prepared, events, rows })
+        let directory = Arc::clone(&self.directory);
+        Ok(PreparedRequest { lines: prepared, events, rows, directory, closed_months })
     }
 
     fn prepare_draft(
@@ -210,7 +257,8 @@ impl Intake {
         };
         let actual_api_cost = valid.actual_api_cost.or(computed);
         UsageEvent {
-            usage_date: self.directory.usage_date(&valid.organization_id, valid.event_time),
+            // Booked once the whole request is judged.
+            usage_date: NaiveDate::default(),
             event_id: valid.event_id,
             source: valid.source,
             event_time: valid.event_time,

@@ -43,6 +43,16 @@ impl LakeTable {
     /// `older_than` before `now`, or left behind that long ago by a write
     /// that never reached its commit. Answers their paths.
     pub async fn vacuum(&self, older_than: TimeDelta, now: DateTime<Utc>) -> Result<Vec<String>> {
+        self.remove_before((now - older_than).timestamp_millis()).await
+    }
+
+    /// Removes every file that the current version does not need, however
+    /// young: readers of older versions fail from now on. Answers their paths.
+    pub async fn purge(&self) -> Result<Vec<String>> {
+        self.remove_before(i64::MAX).await
+    }
+
+    async fn remove_before(&self, before_millis: i64) -> Result<Vec<String>> {
         // With the lease and the writer held no file is being written, so
         // what is in no commit now will never be in one.
         let _lease = self.lease.lock().await;
@@ -51,14 +61,13 @@ impl LakeTable {
         writer.table.update_state().await.context(ErrorKind::Unavailable, &doing)?;
         writer.forget_transactions();
         let snapshot = self.publish_loaded(&writer)?;
-        let before_millis = (now - older_than).timestamp_millis();
         let state = writer.table.snapshot().internal("the table is not loaded")?;
         let log_store = writer.table.log_store();
         let recent: Vec<String> = state
             .all_tombstones(log_store.as_ref())
             .try_filter_map(|removed| async move {
                 // A tombstone without its time keeps the file.
-                let at = removed.deletion_timestamp().unwrap_or(i64::MAX);
+                let at = removed.deletion_timestamp().unwrap_or(i64::MAX - 1);
                 Ok((at > before_millis).then(|| removed.path().into_owned()))
             })
             .try_collect()

@@ -13,6 +13,7 @@ macro_rules! question_file {
 
 mod compare;
 mod conversation;
+mod corrections;
 mod export;
 mod labels;
 mod list;
@@ -41,6 +42,7 @@ use crate::rollup::{DateBucket, Dimension, UsageFilter, UsageRequest, usage_sche
 
 pub use compare::Comparison;
 pub use conversation::{Conversation, ConversationEvent, ConversationRequest, EventPosition};
+pub use corrections::{EventName, event_times};
 pub use export::{ExportRequest, ExportRows};
 pub use list::{Item, ListRequest, Page, Position, SORT_NAMES, Step};
 pub use measures::Measures;

@@ -100,7 +100,7 @@ pub(crate) fn filter_parameters(filter: &UsageFilter) -> HashMap<String, ScalarV
 }
 
 /// A list parameter; no values do not restrict, which is null.
-fn text_list(values: &[String]) -> ScalarValue {
+pub(super) fn text_list(values: &[String]) -> ScalarValue {
     if values.is_empty() {
         return ScalarValue::new_null_list(DataType::Utf8, true, 1);
     }
@@ -110,7 +110,7 @@ fn text_list(values: &[String]) -> ScalarValue {
 }
 
 /// The columns of `schema`, each in its type.
-fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+pub(super) fn conform(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
     let columns = schema.fields().iter().map(|field| {
         let column = batch.column_by_name(field.name());
         let column = column.ok_or_else(|| format!("no column {}", field.name()));

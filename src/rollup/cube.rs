@@ -1,10 +1,12 @@
 //! The in-memory cache of daily rows: segments that never change, and the
 //! dictionaries they share.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use arrow::array::{Date32Array, RecordBatch, StringArray};
+use arrow::array::{BooleanArray, Date32Array, RecordBatch, StringArray};
+use arrow::compute::filter_record_batch;
 use chrono::{DateTime, NaiveDate};
 
 use super::answer::answer;
@@ -13,10 +15,10 @@ use super::dictionary::{PairDictionary, TextDictionary};
 use super::plan::Plan;
 use super::request::UsageRequest;
 use super::scan::{ScanLimits, scan};
-use super::segment::{CODED, CONVERSATION, Columns, ORGANIZATION, Segment, USER};
+use super::segment::{CODED, CONVERSATION, Columns, ORGANIZATION, Segment, USER, VoidEntries};
 use super::sums::{DailyMeasures, ENTRIES, MeasureColumns, column};
-use crate::error::Result;
-use crate::model::{DAILY_GRAIN, usage_daily_schema};
+use crate::error::{Context, Result};
+use crate::model::{DAILY_GRAIN, epoch_days, usage_daily_schema};
 
 /// The writer's side: turns daily rows into segments. Holds the dictionaries,
 /// which only grow; a new cube starts with empty ones.
@@ -52,6 +54,7 @@ impl Cube {
     /// up. Fails when the batch lacks a column or a dictionary is full.
     pub fn segment(&self, daily: &RecordBatch) -> Result<Arc<Segment>> {
         let daily = conform(daily, &usage_daily_schema())?;
+        let (daily, void_entries) = without_void(daily)?;
         let dates: &Date32Array = column(&daily, DAILY_GRAIN[0])?;
         let mut columns = Columns {
             dates: dates.values().to_vec(),
@@ -66,7 +69,7 @@ impl Cube {
             }
             columns.measures.push(&sums);
         }
-        Ok(Arc::new(Segment::from_parts(&[&columns])))
+        Ok(Arc::new(Segment::from_parts(&[&columns], void_entries)))
     }
 
     /// The codes of every text column, under one lock.
@@ -90,7 +93,25 @@ impl Cube {
     /// already sorted parts.
     pub fn merge(&self, segments: &[Arc<Segment>]) -> Arc<Segment> {
         let parts: Vec<&Columns> = segments.iter().map(|segment| &segment.columns).collect();
-        Arc::new(Segment::from_parts(&parts))
+        let mut void_entries = VoidEntries::new();
+        for (date, entries) in segments.iter().flat_map(|segment| &segment.void_entries) {
+            *void_entries.entry(*date).or_insert(0) += entries;
+        }
+        Arc::new(Segment::from_parts(&parts, void_entries))
+    }
+
+    /// `segments` without the rows of `dates`.
+    pub fn without_dates(
+        &self,
+        segments: &[Arc<Segment>],
+        dates: &BTreeSet<NaiveDate>,
+    ) -> Vec<Arc<Segment>> {
+        let days: BTreeSet<i32> = dates.iter().map(|date| epoch_days(*date)).collect();
+        let kept = segments.iter().map(|segment| match segment.without_dates(&days) {
+            Some(rest) => Arc::new(rest),
+            None => Arc::clone(segment),
+        });
+        kept.collect()
     }
 
     /// A view of `segments`, which this cube made.
@@ -151,13 +172,41 @@ impl CubeSnapshot {
                 let rows = start..start + run.len();
                 start = rows.end;
                 let count = rows.filter_map(|row| measures.counts[ENTRIES].get(row)).sum::<i64>();
-                let time = DateTime::from_timestamp(i64::from(run[0]) * 86_400, 0);
-                // Every stored date came from one that chrono could name.
-                if let Some(time) = time {
-                    *entries.entry(time.date_naive()).or_insert(0) += count;
-                }
+                add_entries(&mut entries, run[0], count);
+            }
+            for (day, count) in &segment.void_entries {
+                add_entries(&mut entries, *day, *count);
             }
         }
         entries
     }
+}
+
+fn add_entries(entries: &mut BTreeMap<NaiveDate, i64>, day: i32, count: i64) {
+    // Every stored date came from one that chrono could name.
+    if let Some(time) = DateTime::from_timestamp(i64::from(day) * 86_400, 0) {
+        *entries.entry(time.date_naive()).or_insert(0) += count;
+    }
+}
+
+/// Parts `daily` into the rows that an answer may show, and the entries of
+/// those of which no event is left.
+fn without_void(daily: Cow<'_, RecordBatch>) -> Result<(Cow<'_, RecordBatch>, VoidEntries)> {
+    let measures = DailyMeasures::new(&daily)?;
+    let mut entries = VoidEntries::new();
+    let dates: &Date32Array = column(&daily, DAILY_GRAIN[0])?;
+    let stands: BooleanArray = (0..daily.num_rows())
+        .map(|row| {
+            let sums = measures.sums(row);
+            if sums.first > sums.last {
+                *entries.entry(dates.value(row)).or_insert(0) += sums.counts[ENTRIES];
+            }
+            Some(sums.first <= sums.last)
+        })
+        .collect();
+    if entries.is_empty() {
+        return Ok((daily, entries));
+    }
+    let rest = filter_record_batch(&daily, &stands).internal("leaving out void daily rows")?;
+    Ok((Cow::Owned(rest), entries))
 }

@@ -5,20 +5,20 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, Date32Array, Decimal128Array, Int64Array, RecordBatch, StringArray, StringBuilder,
-    TimestampMicrosecondArray,
+    ArrayRef, BooleanArray, Date32Array, Decimal128Array, Int8Array, Int64Array, RecordBatch,
+    StringArray, StringBuilder, TimestampMicrosecondArray,
 };
-use arrow::compute::cast;
+use arrow::compute::{cast, concat_batches, filter_record_batch, not};
 use arrow::datatypes::{DataType, SchemaRef};
 
 use super::dictionary::TextDictionary;
 use super::hashing::FastMap;
 use super::sums::{
-    COUNTS, DailyMeasures, DailySums, EventMeasures, MeasureColumns, TOKENS, UNPRICED_EVENTS,
-    column,
+    COUNTS, DailyMeasures, DailySums, EventMeasures, MeasureColumns, TOKENS, TakenBack,
+    UNPRICED_EVENTS, column,
 };
 use crate::error::{Context, Error, ErrorKind, Result};
-use crate::model::{DAILY_GRAIN, usage_daily_schema, usage_events_schema};
+use crate::model::{DAILY_GRAIN, standing_rows, usage_daily_schema, usage_events_schema};
 
 /// The grain without the date: what is coded as text.
 const TEXTS: usize = DAILY_GRAIN.len() - 1;
@@ -40,6 +40,35 @@ pub fn daily_rows(events: &[RecordBatch]) -> Result<RecordBatch> {
         rows.add(&batch, &EventMeasures::new(&batch)?)?;
     }
     rows.finish()
+}
+
+/// As [`daily_rows`], over every event of whole days: an event that was taken
+/// back there leaves no time, status or group, only its number of entries.
+/// A grain of which no event is left has `first_event_time` after
+/// `last_event_time`.
+pub fn standing_daily_rows(events: &[RecordBatch]) -> Result<RecordBatch> {
+    let schema = usage_events_schema();
+    let batches = events.iter().map(|batch| conform(batch, &schema).map(Cow::into_owned));
+    let batches = batches.collect::<Result<Vec<_>>>()?;
+    let all = concat_batches(&schema, &batches).internal("joining the events of a day")?;
+    let standing = standing_rows(&all)?;
+    let mut stands = vec![false; all.num_rows()];
+    standing.iter().for_each(|row| stands[*row] = true);
+    let stands = BooleanArray::from(stands);
+    let part = |mask: &BooleanArray| {
+        filter_record_batch(&all, mask).internal("parting the events of a day")
+    };
+    let mut rows = DailyRows::default();
+    let standing = part(&stands)?;
+    rows.add(&standing, &EventMeasures::new(&standing)?)?;
+    rows.add(&part(&not(&stands).internal("parting the events of a day")?)?, &TakenBack)?;
+    rows.finish()
+}
+
+/// Whether a row of `events` takes another one back.
+pub fn has_reversals(events: &RecordBatch) -> Result<bool> {
+    let quantity: &Int8Array = column(events, "quantity")?;
+    Ok(quantity.values().iter().any(|quantity| *quantity < 0))
 }
 
 /// Sums `usage_daily` batches so that every grain has one row, in the order of

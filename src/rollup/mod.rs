@@ -25,7 +25,7 @@ mod segment;
 mod sums;
 
 pub use cube::{Cube, CubeSnapshot};
-pub use daily::{daily_rows, empty_daily, merge_daily_rows};
+pub use daily::{daily_rows, empty_daily, has_reversals, merge_daily_rows, standing_daily_rows};
 pub use request::{DateBucket, Dimension, UsageFilter, UsageRequest, usage_schema};
 pub use segment::Segment;
 

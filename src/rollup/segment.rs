@@ -1,6 +1,7 @@
 //! An immutable run of coded daily rows, one array a column, sorted by
 //! organization, date, user, conversation, and the rest of the grain.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::dictionary::NULL_CODE;
@@ -28,7 +29,13 @@ pub struct Segment {
     /// Users and conversations with a row that takes events back.
     pub(super) reversed_users: Vec<u32>,
     pub(super) reversed_conversations: Vec<u32>,
+    /// Entries by date of daily rows of which no event is left: they are in no
+    /// answer, but count as rows of the lake.
+    pub(super) void_entries: VoidEntries,
 }
+
+/// Entries of void rows by days since 1970.
+pub(super) type VoidEntries = BTreeMap<i32, i64>;
 
 /// Where one organization's rows stand.
 #[derive(Debug, Clone, Copy)]
@@ -82,7 +89,7 @@ impl Columns {
 
 impl Segment {
     /// Sorts the rows of all `parts` and adds up those of one grain.
-    pub(super) fn from_parts(parts: &[&Columns]) -> Self {
+    pub(super) fn from_parts(parts: &[&Columns], void_entries: VoidEntries) -> Self {
         let mut order: Vec<(u128, u32, u32)> = Vec::new();
         order.reserve_exact(parts.iter().map(|part| part.rows()).sum());
         for (part, columns) in (0..).zip(parts) {
@@ -117,10 +124,25 @@ impl Segment {
             }
             rows.push((part, row));
         }
-        Self::index(Columns::gather(parts, &rows, &changed))
+        Self::index(Columns::gather(parts, &rows, &changed), void_entries)
     }
 
-    fn index(columns: Columns) -> Self {
+    /// The rows of all dates but these; `None` when no row has any of them.
+    pub(super) fn without_dates(&self, gone: &BTreeSet<i32>) -> Option<Self> {
+        let dates = &self.columns.dates;
+        let touches = |(from, to): (i32, i32)| gone.range(from..=to).next().is_some();
+        let in_rows = self.dates.is_some_and(touches);
+        if !in_rows && !self.void_entries.keys().any(|date| gone.contains(date)) {
+            return None;
+        }
+        let kept = (0..).zip(dates).filter(|(_, date)| !gone.contains(date));
+        let rows: Vec<(u32, u32)> = kept.map(|(row, _)| (0, row)).collect();
+        let void = self.void_entries.iter().filter(|(date, _)| !gone.contains(date));
+        let void_entries = void.map(|(date, entries)| (*date, *entries)).collect();
+        Some(Self::index(Columns::gather(&[&self.columns], &rows, &[]), void_entries))
+    }
+
+    fn index(columns: Columns, void_entries: VoidEntries) -> Self {
         let organizations = &columns.codes[ORGANIZATION];
         let mut runs = Vec::new();
         let mut start = 0;
@@ -134,7 +156,7 @@ impl Segment {
         let dates = least.zip(columns.dates.iter().max().copied());
         let reversed_users = reversed(&columns, USER);
         let reversed_conversations = reversed(&columns, CONVERSATION);
-        Self { columns, runs, dates, reversed_users, reversed_conversations }
+        Self { columns, runs, dates, reversed_users, reversed_conversations, void_entries }
     }
 
     /// Rows held.

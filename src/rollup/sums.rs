@@ -71,6 +71,31 @@ impl DailySums {
     }
 }
 
+/// First and last time of a row of which no event is left: any time of an
+/// event comes before the one and after the other, so that adding such a row
+/// changes no time, and `first > last` tells it from all others.
+const NO_FIRST_MICROS: i64 = 253_402_300_799_999_999;
+const NO_LAST_MICROS: i64 = 0;
+
+/// The measures of rows that take each other back: nothing but their number.
+pub(super) struct TakenBack;
+
+impl MeasureColumns for TakenBack {
+    fn sums(&self, _row: usize) -> DailySums {
+        let mut counts = [0; COUNTS.len()];
+        counts[ENTRIES] = 1;
+        DailySums {
+            counts,
+            actual: None,
+            charged: None,
+            unpriced_charged: 0,
+            duration_ms: None,
+            first: NO_FIRST_MICROS,
+            last: NO_LAST_MICROS,
+        }
+    }
+}
+
 /// Null plus a value is the value. The outer `None` is an overflow.
 fn add_nullable<T: Copy>(
     one: Option<T>,

@@ -181,14 +181,21 @@ impl Wal {
         }
         // What is closed must be durable: only the last segment may be torn.
         self.sync()?;
-        if let Some(open) = self.open.take() {
+        self.rotate();
+        Ok(())
+    }
+
+    /// Closes the open segment where all of it is durable, so that later
+    /// frames go to another file, and this one can be removed without them.
+    pub fn rotate(&mut self) {
+        let durable = |open: &mut OpenSegment| open.has_frames() && open.is_synced;
+        if let Some(open) = self.open.take_if(durable) {
             self.closed.push_back(ClosedSegment {
                 sequence_first: open.sequence_first,
                 sequence_last: self.sequence_last,
                 bytes: open.bytes,
             });
         }
-        Ok(())
     }
 
     /// Creates the segment for `sequence` and makes header and name durable.

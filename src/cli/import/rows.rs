@@ -75,8 +75,8 @@ impl Chunks {
         let rows: Box<dyn Rows> = match format {
             FileFormat::Ndjson if !mapping.is_empty() => {
                 return Err(Error::invalid(format!(
-                    "--map and --set are for CSV and Parquet; the lines of {name} are events \
-                     already"
+                    "--map, --set and --organization are for CSV, Parquet and claude-code; the \
+                     lines of {name} are events already"
                 )));
             }
             FileFormat::Ndjson => Box::new(NdjsonRows::new(open_text(path)?)),

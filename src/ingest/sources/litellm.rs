@@ -196,7 +196,7 @@ impl<'a> Call<'a> {
                 return Ok(Some(tokens));
             }
         }
-        counted(&self.payload, "prompt_tokens and completion_tokens")
+        counted(&self.payload, "prompt_tokens")
     }
 
     fn request_tags(&self) -> Tags {

@@ -1,0 +1,100 @@
+//! Changes of stored events. Events are facts and never edited: a correction
+//! takes a row back by a reversal and, where needed, puts another in its
+//! place, so that sums stay right and the history stays readable.
+//!
+//! Each correction holds [`crate::flush::Corrections`] while it reads, decides
+//! and writes, so that no two of them work on the same events.
+
+mod booking;
+mod replace;
+mod void;
+
+use std::fmt::Debug;
+use std::sync::{Arc, OnceLock};
+
+use arc_swap::ArcSwap;
+
+use crate::clock::Clock;
+use crate::directory::Directory;
+use crate::error::{Error, Result};
+use crate::flush::Store;
+use crate::ingest::Intake;
+use crate::model::{ClosedMonths, CorrectionStamp};
+use crate::query::Queries;
+
+pub use replace::{ReplaceReport, ReplaceResult, ReplaceStatus};
+pub use void::{VoidReport, VoidResult, VoidStatus};
+
+/// Events that one void or replacement may name.
+pub const EVENTS_MAX: usize = 10_000;
+
+/// What corrections need. Every method waits until it is alone.
+#[derive(Debug)]
+pub struct Corrector {
+    parts: CorrectorParts,
+}
+
+/// The parts of a [`Corrector`].
+#[derive(Debug)]
+pub struct CorrectorParts {
+    /// Empty until the log is replayed.
+    pub store: Arc<OnceLock<Arc<Store>>>,
+    /// Reads stored events.
+    pub queries: Arc<Queries>,
+    /// Reads replacements.
+    pub intake: Arc<Intake>,
+    /// Knows time zones.
+    pub directory: Arc<Directory>,
+    /// Stamps corrections.
+    pub clock: Arc<dyn Clock>,
+    /// The months whose rows never change again.
+    pub closed_months: Arc<ArcSwap<ClosedMonths>>,
+}
+
+impl Corrector {
+    /// A corrector over these parts.
+    pub fn new(parts: CorrectorParts) -> Self {
+        Self { parts }
+    }
+
+    fn store(&self) -> Result<&Arc<Store>> {
+        let store = self.parts.store.get();
+        store.ok_or_else(|| {
+            Error::unavailable("the log is being replayed; try again in a few seconds")
+        })
+    }
+
+    /// What the rows of a new correction carry.
+    fn stamp(&self) -> CorrectionStamp {
+        let at = self.parts.clock.now();
+        let seconds = u64::try_from(at.timestamp()).unwrap_or_default();
+        let time =
+            uuid::Timestamp::from_unix(uuid::NoContext, seconds, at.timestamp_subsec_nanos());
+        CorrectionStamp { id: uuid::Uuid::new_v7(time).to_string(), at }
+    }
+}
+
+/// A reason is kept with the correction for whoever audits it.
+fn check_reason(reason: &str) -> Result<()> {
+    const REASON_CHARS_MAX: usize = 500;
+    let length = reason.chars().count();
+    if reason.trim().is_empty() {
+        return Err(Error::invalid("reason is empty; say in a few words why the events change"));
+    }
+    if length > REASON_CHARS_MAX {
+        return Err(Error::invalid(format!(
+            "reason is {length} characters long; at most {REASON_CHARS_MAX} are kept"
+        )));
+    }
+    Ok(())
+}
+
+fn check_count(count: usize) -> Result<()> {
+    if count > EVENTS_MAX {
+        return Err(Error::new(
+            crate::error::ErrorKind::LimitExceeded,
+            format!("the request names {count} events; at most {EVENTS_MAX} are changed at once"),
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,184 @@
+//! Replacements: events that were stored with wrong content.
+
+use std::collections::HashMap;
+
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
+
+use super::booking::bookings;
+use super::void::{names, places, taken};
+use super::{Corrector, check_count, check_reason};
+use crate::error::{Context, Result};
+use crate::ingest::{Payload, PreparedRequest, Rejection};
+use crate::model::{
+    Booking, CorrectionStamp, current_rows, reversals, stamped, usage_events_schema,
+};
+use crate::query::EventName;
+
+/// What became of one replacement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReplaceStatus {
+    /// The stored event has this content now.
+    Replaced,
+    /// The event had been voided, and counts again with this content.
+    Restored,
+    /// The stored event has this content already.
+    Unchanged,
+    /// No such event was stored: send it as a new one.
+    NotFound,
+    /// The replacement breaks a rule.
+    Rejected(Rejection),
+}
+
+/// One line of a replacement and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplaceResult {
+    /// The line or element, from 1.
+    pub line: u64,
+    /// The event's id, where the line has one.
+    pub event_id: Option<String>,
+    /// What became of it.
+    pub status: ReplaceStatus,
+}
+
+/// What a replacement did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplaceReport {
+    /// Names the correction; `None` when nothing changed.
+    pub correction_id: Option<String>,
+    /// One result for each line, in order.
+    pub results: Vec<ReplaceResult>,
+}
+
+impl Corrector {
+    /// Gives stored events the content of `payload`'s events of the same
+    /// identity, all of them in one step. Sending the same again changes
+    /// nothing.
+    pub async fn replace(&self, payload: Payload<'_>, reason: &str) -> Result<ReplaceReport> {
+        check_reason(reason)?;
+        let stamp = self.stamp();
+        let prepared = self.parts.intake.prepare(payload, stamp.at)?;
+        check_count(prepared.events.len())?;
+        let corrections = self.store()?.corrections().await;
+        let mut replacement = Replacement::new(self, prepared, stamp)?;
+        let wanted = replacement.names.clone();
+        let stored = self.parts.queries.events_by_name(&corrections.view(), &wanted).await?;
+        for rows in &stored {
+            replacement.add_stored(rows)?;
+        }
+        let (rows, report) = replacement.finish()?;
+        if !rows.is_empty() {
+            corrections.append(rows).await?;
+        }
+        Ok(report)
+    }
+}
+
+/// A replacement while its stored events are looked at.
+#[derive(Debug)]
+struct Replacement<'a> {
+    corrector: &'a Corrector,
+    prepared: PreparedRequest,
+    stamp: CorrectionStamp,
+    /// Of each event of `prepared`; a later line of the same event wins.
+    names: Vec<EventName>,
+    statuses: HashMap<EventName, ReplaceStatus>,
+    written: Vec<RecordBatch>,
+}
+
+impl<'a> Replacement<'a> {
+    fn new(
+        corrector: &'a Corrector,
+        mut prepared: PreparedRequest,
+        stamp: CorrectionStamp,
+    ) -> Result<Self> {
+        // Months may have been closed while the request waited.
+        prepared.rebook(&corrector.parts.closed_months.load_full())?;
+        let names = names(&prepared.rows)?;
+        Ok(Self { corrector, prepared, stamp, names, statuses: HashMap::new(), written: vec![] })
+    }
+
+    /// Compares the stored rows of some events with what replaces them.
+    fn add_stored(&mut self, rows: &RecordBatch) -> Result<()> {
+        let fresh = places(&self.prepared.rows)?;
+        let current = places(&taken(rows, &current_rows(rows)?)?)?;
+        let current_places = current_rows(rows)?;
+        let (mut old, mut new) = (Vec::new(), Vec::new());
+        for name in names(rows)?.into_iter().collect::<std::collections::BTreeSet<_>>() {
+            let Some(place) = fresh.get(&name).copied() else { continue };
+            let status = match current.get(&name).map(|row| current_places[*row]) {
+                None => ReplaceStatus::Restored,
+                Some(row) if self.is_same(rows, row, place)? => ReplaceStatus::Unchanged,
+                Some(row) => {
+                    old.push(row);
+                    ReplaceStatus::Replaced
+                }
+            };
+            if status != ReplaceStatus::Unchanged {
+                new.push(place);
+            }
+            self.statuses.insert(name, status);
+        }
+        self.write(&taken(rows, &old)?, &new)
+    }
+
+    /// Whether a row that takes the fresh one back would take the stored one
+    /// back.
+    fn is_same(&self, rows: &RecordBatch, row: usize, place: usize) -> Result<bool> {
+        let stored = taken(rows, &[row])?;
+        let fresh = taken(&self.prepared.rows, &[place])?;
+        let back = reversals(&fresh, &self.own_bookings(&[place]), &self.stamp)?;
+        let both = concat_batches(&usage_events_schema(), [&stored, &back]);
+        Ok(current_rows(&both.internal("comparing an event with its replacement")?)?.is_empty())
+    }
+
+    fn write(&mut self, old: &RecordBatch, new: &[usize]) -> Result<()> {
+        let parts = &self.corrector.parts;
+        let bookings =
+            bookings(old, &parts.directory, &self.prepared.closed_months, self.stamp.at)?;
+        let new_rows = taken(&self.prepared.rows, new)?;
+        for rows in [
+            reversals(old, &bookings, &self.stamp)?,
+            stamped(&new_rows, &self.own_bookings(new), &self.stamp)?,
+        ] {
+            if rows.num_rows() > 0 {
+                self.written.push(rows);
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the fresh events are booked already.
+    fn own_bookings(&self, places: &[usize]) -> Vec<Booking> {
+        let booking = |place: &usize| Booking {
+            usage_date: self.prepared.events[*place].usage_date,
+            // Stands in the row already, where there is one.
+            correction_of_period: None,
+        };
+        places.iter().map(booking).collect()
+    }
+
+    fn finish(self) -> Result<(Vec<RecordBatch>, ReplaceReport)> {
+        let mut names = self.names.iter();
+        let results = self.prepared.lines.iter().map(|line| match &line.outcome {
+            Err(rejection) => ReplaceResult {
+                line: line.number,
+                event_id: line.event_id.clone(),
+                status: ReplaceStatus::Rejected(rejection.clone()),
+            },
+            Ok(_) => {
+                let name = names.next();
+                let status = name.and_then(|name| self.statuses.get(name).cloned());
+                ReplaceResult {
+                    line: line.number,
+                    event_id: name.map(|name| name.event_id.clone()),
+                    status: status.unwrap_or(ReplaceStatus::NotFound),
+                }
+            }
+        });
+        let results = results.collect();
+        let changed = !self.written.is_empty();
+        let correction_id = changed.then(|| self.stamp.id.clone());
+        Ok((self.written, ReplaceReport { correction_id, results }))
+    }
+}

@@ -1,0 +1,104 @@
+//! Voids: events that should not count.
+
+use std::collections::{BTreeMap, HashMap};
+
+use arrow::array::{AsArray, RecordBatch, UInt64Array};
+use arrow::compute::take_record_batch;
+
+use super::booking::bookings;
+use super::{Corrector, check_count, check_reason};
+use crate::error::{Context, Error, Result};
+use crate::model::{current_rows, reversals};
+use crate::query::EventName;
+
+/// What became of one event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VoidStatus {
+    /// It counted until now.
+    Voided,
+    /// It did not count any more.
+    AlreadyVoid,
+    /// It was never stored.
+    NotFound,
+}
+
+/// One event and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VoidResult {
+    /// The event.
+    pub event: EventName,
+    /// What became of it.
+    pub status: VoidStatus,
+}
+
+/// What a void did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VoidReport {
+    /// Names the correction; `None` when nothing changed.
+    pub correction_id: Option<String>,
+    /// One result for each event, in the order of asking.
+    pub results: Vec<VoidResult>,
+}
+
+impl Corrector {
+    /// Takes `events` back, all of them in one step. Voiding an event again
+    /// changes nothing.
+    pub async fn void(&self, events: Vec<EventName>, reason: &str) -> Result<VoidReport> {
+        check_reason(reason)?;
+        check_count(events.len())?;
+        let corrections = self.store()?.corrections().await;
+        let view = corrections.view();
+        let rows = self.parts.queries.events_by_name(&view, &events).await?;
+        let stamp = self.stamp();
+        let months = self.parts.closed_months.load();
+        let mut statuses = HashMap::new();
+        let mut taken_back = Vec::new();
+        for rows in rows {
+            for name in names(&rows)? {
+                statuses.insert(name, VoidStatus::AlreadyVoid);
+            }
+            let current = taken(&rows, &current_rows(&rows)?)?;
+            for name in names(&current)? {
+                statuses.insert(name, VoidStatus::Voided);
+            }
+            let bookings = bookings(&current, &self.parts.directory, &months, stamp.at)?;
+            taken_back.push(reversals(&current, &bookings, &stamp)?);
+        }
+        taken_back.retain(|rows| rows.num_rows() > 0);
+        let changed = !taken_back.is_empty();
+        if changed {
+            corrections.append(taken_back).await?;
+        }
+        let status = |name: &EventName| statuses.get(name).copied().unwrap_or(VoidStatus::NotFound);
+        let results =
+            events.into_iter().map(|event| VoidResult { status: status(&event), event }).collect();
+        Ok(VoidReport { correction_id: changed.then_some(stamp.id), results })
+    }
+}
+
+/// The rows at `places`.
+pub(super) fn taken(rows: &RecordBatch, places: &[usize]) -> Result<RecordBatch> {
+    let places: UInt64Array = places.iter().map(|place| *place as u64).collect();
+    take_record_batch(rows, &places).internal("taking the current rows")
+}
+
+/// The identity of each row.
+pub(super) fn names(rows: &RecordBatch) -> Result<Vec<EventName>> {
+    let texts = ["organization_id", "source", "event_id"].map(|name| {
+        let column = rows.column_by_name(name).and_then(|column| column.as_string_opt::<i32>());
+        column.ok_or_else(|| Error::internal(format!("rows have no {name}")))
+    });
+    let [organizations, sources, event_ids] = texts;
+    let (organizations, sources, event_ids) = (organizations?, sources?, event_ids?);
+    let name = |row| EventName {
+        organization_id: organizations.value(row).to_owned(),
+        source: sources.value(row).to_owned(),
+        event_id: event_ids.value(row).to_owned(),
+    };
+    Ok((0..rows.num_rows()).map(name).collect())
+}
+
+/// Where each event's row stands.
+pub(super) fn places(rows: &RecordBatch) -> Result<BTreeMap<EventName, usize>> {
+    Ok(names(rows)?.into_iter().zip(0..).collect())
+}
