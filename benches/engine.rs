@@ -49,7 +49,7 @@ fn ingest(criterion: &mut Criterion) {
         });
     });
     group.bench_function("ndjson_1000/to_batch", |bencher| {
-        let events = intake.prepare(&body, noon()).expect("a body").events;
+        let events = intake.prepare(Payload::native(&body), noon()).expect("a body").events;
         bencher.iter(|| {
             let batch = events_to_batch(black_box(&events)).expect("a batch");
             assert_eq!(batch.num_rows(), LINES);

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::app::{Answer, TestApp};
 use crate::support::events::{ORGANIZATION, event, event_with};
+use crate::support::files::assert_absent;
 use crate::support::server::{assert_verifies, run};
 
 const OTHER: &str = "0190a3c2-7b1e-7c00-8000-000000000002";
@@ -174,5 +175,8 @@ fn transcripts_are_imported_once_however_often() {
         String::from_utf8_lossy(&output.stdout),
         "event_id,user_id,output_tokens,cost\nm1:req_1,ada,50,0.001050000000\nm2:req_1,ada,7,0.000405000000\n"
     );
+    let rows = run(data.path(), &["sql", "--format", "csv", "SELECT * FROM usage_events"]);
+    assert!(!String::from_utf8_lossy(&rows.stdout).contains("secret"));
+    assert_absent(data.path(), &["secret"]);
     assert_verifies(data.path());
 }

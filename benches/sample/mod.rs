@@ -8,7 +8,7 @@ use arrow::datatypes::{Date32Type, Int64Type};
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use spendlake::cli::demo::{DemoOptions, demo_directory, demo_events};
 use spendlake::config::Config;
-use spendlake::ingest::{Intake, IntakeLimits};
+use spendlake::ingest::{Intake, IntakeLimits, Payload};
 use spendlake::model::events_to_batch;
 use spendlake::pricing::PriceBook;
 use spendlake::rollup::{Cube, CubeSnapshot, UsageFilter, daily_rows};
@@ -64,7 +64,7 @@ fn batches(options: &DemoOptions) -> impl Iterator<Item = RecordBatch> {
     let intake =
         Intake::new(Arc::new(directory), Arc::clone(PriceBook::shipped()), Arc::default(), limits);
     demo_events(options).map(move |chunk| {
-        let prepared = intake.prepare(&chunk.body, noon()).expect("a body");
+        let prepared = intake.prepare(Payload::native(&chunk.body), noon()).expect("a body");
         events_to_batch(&prepared.events).expect("a batch")
     })
 }

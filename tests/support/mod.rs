@@ -3,5 +3,6 @@
 pub(crate) mod app;
 pub(crate) mod difference;
 pub(crate) mod events;
+pub(crate) mod files;
 pub(crate) mod naive;
 pub(crate) mod server;
