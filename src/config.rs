@@ -90,6 +90,13 @@ settings! {
     /// Days that the Delta log keeps its history [default: 30]
     log_retention_days: u32 = 30, "SPENDLAKE_LOG_RETENTION_DAYS", "Maintenance";
 
+    /// Days that usage_events keeps, 0 for ever; the daily sums stay longer [default: 0]
+    usage_events_retention_days: u32 = 0, "SPENDLAKE_USAGE_EVENTS_RETENTION_DAYS", "Retention";
+    /// Days that usage_daily keeps, 0 for ever; at least as many as usage_events [default: 0]
+    usage_daily_retention_days: u32 = 0, "SPENDLAKE_USAGE_DAILY_RETENTION_DAYS", "Retention";
+    /// Days that rejected_events keeps, 0 for ever [default: 0]
+    rejected_events_retention_days: u32 = 0, "SPENDLAKE_REJECTED_EVENTS_RETENTION_DAYS", "Retention";
+
     /// Memory for the daily aggregates, bytes; above it they are read from Parquet [default: 1073741824]
     rollup_cache_bytes_max: usize = 1 << 30, "SPENDLAKE_ROLLUP_CACHE_BYTES_MAX", "Queries";
     /// Memory for SQL, bytes; beyond it sorts and joins spill to disk [default: 1073741824]
@@ -142,6 +149,13 @@ impl Config {
         if !organization.is_empty() && uuid::Uuid::try_parse(organization).is_err() {
             return Err(Error::invalid(format!(
                 "organization_default is {organization:?}; it must be a UUID, or empty for none"
+            )));
+        }
+        let (events, daily) = (self.usage_events_retention_days, self.usage_daily_retention_days);
+        if daily != 0 && (events == 0 || daily < events) {
+            return Err(Error::invalid(format!(
+                "usage_daily_retention_days is {daily} and usage_events_retention_days {events}; \
+                 the sums are kept at least as long as their events (0 keeps for ever)"
             )));
         }
         if self.dedup_window_days == 0 {

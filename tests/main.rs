@@ -3,6 +3,7 @@
 mod support;
 
 mod bad_input;
+mod corrections;
 mod crash;
 mod faults;
 mod litellm;

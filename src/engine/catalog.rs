@@ -60,22 +60,32 @@ pub(super) struct ViewTables {
     view: Arc<View>,
     static_tables: Arc<Vec<StaticTable>>,
     template: Arc<SessionState>,
-    /// Whether the names that only our own views use are visible too.
-    inside: bool,
+    audience: Audience,
+}
+
+/// Who names tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Audience {
+    /// Statements of users.
+    Users,
+    /// Our own views and questions, which may use internal names too.
+    Ourselves,
 }
 
 impl ViewTables {
     pub(super) fn new(
+        audience: Audience,
         view: Arc<View>,
         static_tables: Arc<Vec<StaticTable>>,
         template: Arc<SessionState>,
     ) -> Self {
-        Self { view, static_tables, template, inside: false }
+        Self { view, static_tables, template, audience }
     }
 
     fn lake_table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
         let found = SOURCES.iter().find(|source| source.name == name);
-        let visible = found.filter(|source| self.inside || !source.internal);
+        let visible =
+            found.filter(|source| self.audience == Audience::Ourselves || !source.internal);
         let Some(source) = visible else { return Ok(None) };
         Ok(Some(Arc::new(LakeScan::new(source, Arc::clone(&self.view))?)))
     }
@@ -89,14 +99,14 @@ impl ViewTables {
 
     /// The views that statements may name.
     fn views(&self) -> impl Iterator<Item = &'static (&'static str, &'static str)> {
-        let inside = self.inside;
+        let inside = self.audience == Audience::Ourselves;
         VIEWS.iter().filter(move |(name, _)| inside || !INTERNAL_VIEWS.contains(name))
     }
 
     /// Plans a view over the tables of the same [`View`]; views may build on
     /// one another.
     async fn plan(&self, text: &str) -> Result<Arc<dyn TableProvider>> {
-        let inside = Self { inside: true, ..self.clone() };
+        let inside = Self { audience: Audience::Ourselves, ..self.clone() };
         let state = session_state(&self.template, Arc::new(inside));
         let plan = state.create_logical_plan(text).await?;
         Ok(Arc::new(ViewTable::new(plan, Some(text.to_owned()))))
@@ -106,7 +116,9 @@ impl ViewTables {
 #[async_trait]
 impl SchemaProvider for ViewTables {
     fn table_names(&self) -> Vec<String> {
-        let lake = SOURCES.iter().filter(|source| self.inside || !source.internal);
+        let lake = SOURCES
+            .iter()
+            .filter(|source| self.audience == Audience::Ourselves || !source.internal);
         let names = lake.map(|source| source.name).chain(self.views().map(|(name, _)| *name));
         let statics = self.static_tables.iter().map(|table| table.name.clone());
         names.map(str::to_owned).chain(statics).collect()

@@ -34,7 +34,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::config::Config;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::flush::View;
-use catalog::{CATALOG, SCHEMA, ViewTables, session_state};
+use catalog::{Audience, CATALOG, SCHEMA, ViewTables, session_state};
 use errors::{Limits, explain, query_timeout};
 use memory::QueryMemory;
 
@@ -104,7 +104,7 @@ impl Engine {
     /// A session in which every table and view reads exactly `view`. Nothing
     /// limits its time or text: it is for our own queries.
     pub fn session(&self, view: &Arc<View>) -> Result<SessionContext> {
-        Ok(SessionContext::new_with_state(self.state(view)))
+        Ok(SessionContext::new_with_state(self.state(view, Audience::Ourselves)))
     }
 
     /// Runs one read-only statement of a user. Waits a bounded time for one of
@@ -120,7 +120,7 @@ impl Engine {
         }
         let permit = self.admit().await?;
         let deadline = Instant::now() + self.limits.time;
-        let state = self.state(&view);
+        let state = self.state(&view, Audience::Users);
         match timeout_at(deadline, stream::start(&state, text)).await {
             Ok(Ok(inner)) => Ok(SqlStream::new(inner, deadline, permit, Arc::clone(&self.limits))),
             Ok(Err(error)) => Err(explain(error, &self.limits)),
@@ -143,8 +143,9 @@ impl Engine {
         }
     }
 
-    fn state(&self, view: &Arc<View>) -> SessionState {
+    fn state(&self, view: &Arc<View>, audience: Audience) -> SessionState {
         let tables = ViewTables::new(
+            audience,
             Arc::clone(view),
             self.static_tables.load_full(),
             Arc::clone(&self.template),

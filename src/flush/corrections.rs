@@ -65,8 +65,9 @@ impl Corrections {
     pub async fn append(&self, rows: Vec<RecordBatch>) -> Result<()> {
         let flusher = &self.flusher;
         let mut turn = flusher.turn.lock().await;
-        turn.check_finished()?;
-        flusher.cover(&mut turn).await?;
+        // A day is summed anew over what the lake holds of it, so what is
+        // taken back has to be there.
+        flusher.flush_in(&mut turn).await?;
         let events = &flusher.lake.events;
         let held = events.transaction_version(APPLICATION).await?.unwrap_or(0);
         let transaction = Transaction { application: APPLICATION.to_owned(), version: held + 1 };

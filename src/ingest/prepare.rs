@@ -38,7 +38,12 @@ impl From<&Config> for IntakeLimits {
             line_bytes_max: config.line_bytes_max,
             request_events_max: config.request_events_max,
             event_future_seconds_max: config.event_future_seconds_max,
-            event_age_days_max: config.event_age_days_max,
+            // An event of a day that retention emptied would stand there alone.
+            event_age_days_max: [config.event_age_days_max, config.usage_events_retention_days]
+                .into_iter()
+                .filter(|days| *days > 0)
+                .min()
+                .unwrap_or(0),
         }
     }
 }
