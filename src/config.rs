@@ -70,6 +70,8 @@ settings! {
     event_future_seconds_max: u32 = 3600, "SPENDLAKE_EVENT_FUTURE_SECONDS_MAX", "Ingest";
     /// Oldest event_time accepted, days; 0 accepts any age [default: 0]
     event_age_days_max: u32 = 0, "SPENDLAKE_EVENT_AGE_DAYS_MAX", "Ingest";
+    /// Organization (a UUID) of events that name none; empty refuses them [default: empty]
+    organization_default: String = String::new(), "SPENDLAKE_ORGANIZATION_DEFAULT", "Ingest";
     /// Days for which a resent event is recognised whatever its event_time [default: 35]
     dedup_window_days: u32 = 35, "SPENDLAKE_DEDUP_WINDOW_DAYS", "Ingest";
 
@@ -148,6 +150,12 @@ impl Config {
                  events are looked for by their day"
             )));
         }
+        let organization = &self.organization_default;
+        if !organization.is_empty() && uuid::Uuid::try_parse(organization).is_err() {
+            return Err(Error::invalid(format!(
+                "organization_default is {organization:?}; it must be a UUID, or empty for none"
+            )));
+        }
         let (events, daily) = (self.usage_events_retention_days, self.usage_daily_retention_days);
         if daily != 0 && (events == 0 || daily < events) {
             return Err(Error::invalid(format!(
@@ -193,6 +201,15 @@ mod tests {
         let config = Config::resolve(Some(&file), &args).expect("settings");
         assert_eq!((config.flush_rows_max, config.hot_rows_max), (9, 8));
         assert_eq!(config.dedup_window_days, 35);
+    }
+
+    #[test]
+    fn an_organization_default_must_be_a_uuid() {
+        let with = |id: &str| Config { organization_default: id.to_owned(), ..Config::default() };
+        assert!(with("").check().is_ok());
+        assert!(with("0190a3c2-7b1e-7c00-8000-000000000001").check().is_ok());
+        let error = with("acme").check().expect_err("refused");
+        assert!(error.to_string().contains("\"acme\"; it must be a UUID"), "{error}");
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! `POST /api/events`: bytes in, one verdict per line out.
+//! `POST /api/events` and the routes of the sources: bytes in, one verdict per
+//! line out.
 
 use std::sync::{Arc, OnceLock};
 
@@ -12,6 +13,7 @@ use serde::Serialize;
 use tokio::sync::Semaphore;
 use utoipa::ToSchema;
 
+use super::cloud_events;
 use super::problem::Problem;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -29,9 +31,33 @@ pub struct IngestDoor {
     registrar: Arc<OnceLock<Registrar>>,
     pub(super) clock: Arc<dyn Clock>,
     body_bytes_max: usize,
+    /// The organization of events that name none, when their request does not
+    /// name one either.
+    organization_default: Option<String>,
     /// One permit a KiB of bodies in memory.
     memory: Semaphore,
     memory_kib: u32,
+}
+
+/// A plain (uncompressed) body on its way in, and what its request says.
+#[derive(Debug)]
+pub struct Incoming {
+    /// How to read the body.
+    pub format: SourceFormat,
+    /// The events.
+    pub body: Bytes,
+    /// The organization (a UUID) of events that name none.
+    pub organization_id: Option<String>,
+    /// See [`Payload::attributes`].
+    pub attributes: Vec<(String, String)>,
+}
+
+impl Incoming {
+    /// A body with our own fields, and nothing beside it.
+    pub fn native(body: Bytes) -> Self {
+        let (organization_id, attributes) = (None, Vec::new());
+        Self { format: SourceFormat::Native, body, organization_id, attributes }
+    }
 }
 
 impl IngestDoor {
@@ -45,35 +71,44 @@ impl IngestDoor {
     ) -> Self {
         let memory_kib = u32::try_from(config.ingest_bytes_max / 1024).unwrap_or(u32::MAX).max(1);
         let memory = Semaphore::new(memory_kib as usize);
+        let organization = &config.organization_default;
+        let organization_default = (!organization.is_empty()).then(|| organization.clone());
         let body_bytes_max = config.body_bytes_max;
-        Self { intake, store, registrar, clock, body_bytes_max, memory, memory_kib }
+        Self {
+            intake,
+            store,
+            registrar,
+            clock,
+            body_bytes_max,
+            organization_default,
+            memory,
+            memory_kib,
+        }
     }
 
-    /// Stores the valid events of a plain body. When this returns, what it
-    /// reports as accepted is durable and in the next query.
-    pub async fn ingest(self: &Arc<Self>, body: Bytes, request_id: String) -> Result<IngestReport> {
-        self.ingest_as(SourceFormat::Native, None, body, request_id).await
-    }
-
-    /// The same for a body of any format. `organization_id` is that of events
-    /// that name none. A body without any event is reported with no lines.
-    pub(super) async fn ingest_as(
+    /// Stores the valid events of a body. When this returns, what it reports as
+    /// accepted is durable and in the next query. A body without any event is
+    /// reported with no lines.
+    pub async fn ingest(
         self: &Arc<Self>,
-        format: SourceFormat,
-        organization_id: Option<String>,
-        body: Bytes,
+        incoming: Incoming,
         request_id: String,
     ) -> Result<IngestReport> {
         let store = Arc::clone(self.store.get().ok_or_else(not_ready)?);
         let door = Arc::clone(self);
         let now = self.clock.now();
         // Parsing a large body takes milliseconds; the workers stay free.
-        let mut prepared = tokio::task::spawn_blocking(move || {
-            let organization_id = organization_id.as_deref();
-            door.intake.prepare(Payload { format, body: &body, organization_id }, now)
-        })
-        .await
-        .internal("reading events")??;
+        let prepared = tokio::task::spawn_blocking(move || {
+            let default = door.organization_default.as_deref();
+            let payload = Payload {
+                format: incoming.format,
+                body: &incoming.body,
+                organization_id: incoming.organization_id.as_deref().or(default),
+                attributes: &incoming.attributes,
+            };
+            door.intake.prepare(payload, now)
+        });
+        let mut prepared = prepared.await.internal("reading events")??;
         if prepared.lines.is_empty() {
             return Ok(IngestReport::default());
         }
@@ -203,18 +238,23 @@ impl From<LineResult> for LineAnswer {
 /// Stores usage events.
 ///
 /// The body is one JSON object, an array of objects, or one object a line
-/// (NDJSON), plain or compressed with gzip or zstd. Each line is judged by
-/// itself. 200 says that every line was judged and every accepted event is
-/// durable and visible; 422 that no line was stored, since each was refused.
+/// (NDJSON), plain or compressed with gzip or zstd; or CloudEvents 1.0 in
+/// structured (`application/cloudevents+json`), batched
+/// (`application/cloudevents-batch+json`) or binary mode (`ce-…` headers). Each
+/// line is judged by itself. 200 says that every line was judged and every
+/// accepted event is durable and visible; 422 that no line was stored, since
+/// each was refused.
 #[utoipa::path(
     post,
     path = "/api/events",
     tag = "ingest",
+    params(("x-spendlake-organization" = Option<String>, Header, description = "Organization (a UUID) of events that name none")),
     request_body(content = String, content_type = "application/x-ndjson", description = "Usage events"),
     responses(
         (status = 200, description = "Every line was judged", body = IngestAnswer),
         (status = 400, description = "The body cannot be read", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "A CloudEvents format that is not read", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "Every line was refused", body = IngestAnswer),
         (status = 503, description = "Nothing was stored; send it again later", body = Problem, content_type = "application/problem+json"),
     )
@@ -224,16 +264,59 @@ pub(super) async fn post_events(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let _memory = door.reserve(&headers)?;
-    let bytes = door.body(&headers, body).await.map_err(too_large_as_413)?;
+    let (format, attributes) = cloud_events::format_of(&headers)?;
+    take(&door, &headers, body, format, attributes).await
+}
+
+/// Stores calls that a LiteLLM proxy logs.
+///
+/// The body is what LiteLLM's `generic_api` callback sends: an array of
+/// StandardLoggingPayload objects, one object a line, or a single object.
+/// Messages and responses in it are passed over unread. Answers like
+/// `/api/events`.
+#[utoipa::path(
+    post,
+    path = "/api/integrations/litellm",
+    tag = "ingest",
+    params(("x-spendlake-organization" = Option<String>, Header, description = "Organization (a UUID) of calls whose key has none")),
+    request_body(content = String, content_type = "application/json", description = "StandardLoggingPayload objects"),
+    responses(
+        (status = 200, description = "Every call was judged", body = IngestAnswer),
+        (status = 400, description = "The body cannot be read", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "Every call was refused", body = IngestAnswer),
+        (status = 503, description = "Nothing was stored; send it again later", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn post_litellm(
+    State(door): State<Arc<IngestDoor>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    take(&door, &headers, body, SourceFormat::LiteLlm, Vec::new()).await
+}
+
+/// Reads a request's body, stores its events and answers with the verdicts.
+async fn take(
+    door: &Arc<IngestDoor>,
+    headers: &HeaderMap,
+    body: Body,
+    format: SourceFormat,
+    attributes: Vec<(String, String)>,
+) -> Result<Response, Problem> {
+    let organization_id = organization_header(headers)?;
+    let _memory = door.reserve(headers)?;
+    let body = door.body(headers, body).await.map_err(too_large_as_413)?;
     let request_id = headers
         .get("x-request-id")
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default()
         .to_owned();
-    let report = door.ingest(bytes, request_id).await.map_err(too_large_as_413)?;
+    let incoming = Incoming { format, body, organization_id, attributes };
+    let report = door.ingest(incoming, request_id).await.map_err(too_large_as_413)?;
     count_events(&report);
-    let refused = report.accepted + report.duplicate == 0;
+    // An empty batch of a source that sends such was judged, and well.
+    let refused = !report.results.is_empty() && report.accepted + report.duplicate == 0;
     let status = if refused { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     Ok((status, Json(IngestAnswer::from(report))).into_response())
 }
@@ -248,6 +331,21 @@ pub(super) fn count_events(report: &IngestReport) {
     ] {
         metrics::counter!("spendlake_events_total", "status" => status).increment(count);
     }
+}
+
+/// The header that names the organization of events that name none.
+const ORGANIZATION_HEADER: &str = "x-spendlake-organization";
+
+/// The organization that the request's header names.
+pub(super) fn organization_header(headers: &HeaderMap) -> Result<Option<String>> {
+    let Some(value) = headers.get(ORGANIZATION_HEADER) else { return Ok(None) };
+    let id = value.to_str().ok().and_then(|text| uuid::Uuid::try_parse(text.trim()).ok());
+    id.map(|id| Some(id.hyphenated().to_string())).ok_or_else(|| {
+        Error::invalid(format!(
+            "the header {ORGANIZATION_HEADER} is {value:?}; it must be the UUID of the \
+             organization; nothing of the request was stored"
+        ))
+    })
 }
 
 /// Every limit of this route is one of the body's size.
@@ -280,5 +378,24 @@ impl IngestDoor {
                  send it again",
             )
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_organization_header_must_be_a_uuid() {
+        let header = |value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(ORGANIZATION_HEADER, header::HeaderValue::from_static(value));
+            organization_header(&headers)
+        };
+        assert_eq!(organization_header(&HeaderMap::new()).expect("none"), None);
+        let id = header("0190A3C2-7B1E-7C00-8000-000000000001").expect("a UUID");
+        assert_eq!(id.as_deref(), Some("0190a3c2-7b1e-7c00-8000-000000000001"));
+        let error = header("acme").expect_err("refused");
+        assert!(error.to_string().contains("\"acme\"; it must be the UUID"), "{error}");
     }
 }

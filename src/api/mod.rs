@@ -2,6 +2,7 @@
 //! extracts, calls a question, and shapes the answer; it does no arithmetic.
 
 mod answer;
+mod cloud_events;
 mod compare;
 mod conversations;
 mod corrections;
@@ -61,7 +62,7 @@ use problem::{Problem, complete_problems};
 
 pub use directory::DirectoryDoor;
 pub use health::HealthState;
-pub use ingest::{IngestDoor, not_ready};
+pub use ingest::{Incoming, IngestDoor, not_ready};
 pub use prices::{ActivationAnswer, PriceVersion, PriceVersions, PutAnswer};
 pub use provider_reports::{ImportedReport, ReportOptions};
 pub use reconciliation::{Reconciliation, ReconciliationFigures, ReconciliationItem};

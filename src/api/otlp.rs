@@ -18,14 +18,13 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 use prost::Message;
 use serde_json::json;
 
-use super::ingest::{IngestDoor, count_events, too_large_as_413};
+use super::ingest::{Incoming, IngestDoor, count_events, organization_header, too_large_as_413};
 use super::problem::Problem;
 use crate::error::{ErrorKind, Result};
 use crate::flush::{IngestReport, LineStatus};
-use crate::ingest::{OtlpEncoding, SourceFormat, organization_id_of};
+use crate::ingest::{OtlpEncoding, SourceFormat};
 
 /// The organization of records that name none.
-const ORGANIZATION_HEADER: &str = "x-spendlake-organization";
 
 /// What an export holds.
 #[derive(Debug, Clone, Copy)]
@@ -151,10 +150,10 @@ async fn store(
         Signal::Metrics => SourceFormat::OtlpMetrics(encoding),
     };
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    let organization = text(ORGANIZATION_HEADER).filter(|name| !name.trim().is_empty());
-    let organization = organization.map(|name| organization_id_of(name.trim()));
+    let organization_id = organization_header(headers)?;
     let request_id = text("x-request-id").unwrap_or_default().to_owned();
-    let report = door.ingest_as(format, organization, body, request_id).await?;
+    let incoming = Incoming { format, body, organization_id, attributes: Vec::new() };
+    let report = door.ingest(incoming, request_id).await?;
     count_events(&report);
     Ok(report)
 }

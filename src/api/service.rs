@@ -61,6 +61,7 @@ pub fn service(state: ApiState, doors: Doors, clock: Arc<dyn Clock>) -> Result<R
 fn all_routes(doors: Doors) -> OpenApiRouter<ApiState> {
     let ingest = OpenApiRouter::new()
         .routes(routes!(ingest::post_events))
+        .routes(routes!(ingest::post_litellm))
         .routes(routes!(provider_reports::post_provider_report))
         .routes(routes!(otlp::post_logs))
         .routes(routes!(otlp::post_traces))

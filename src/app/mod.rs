@@ -12,7 +12,7 @@ use std::sync::{Arc, OnceLock};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 
-use crate::api::IngestDoor;
+use crate::api::{Incoming, IngestDoor};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::corrections::{Corrector, CorrectorParts};
@@ -192,7 +192,7 @@ impl App {
 
     /// Stores the events of a plain NDJSON body; durable when it returns.
     pub async fn ingest_bytes(&self, body: Bytes, request_id: String) -> Result<IngestReport> {
-        self.door.ingest(body, request_id).await
+        self.door.ingest(Incoming::native(body), request_id).await
     }
 
     /// Puts a provider's report in the place of what was imported of its days

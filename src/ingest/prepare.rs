@@ -137,12 +137,20 @@ pub struct Payload<'a> {
     pub body: &'a [u8],
     /// The organization (a UUID) of events that name none.
     pub organization_id: Option<&'a str>,
+    /// What the request's headers say of the event, where the format has part
+    /// of it there: names and values.
+    pub attributes: &'a [(String, String)],
 }
 
 impl<'a> Payload<'a> {
     /// A body with our own fields.
     pub fn native(body: &'a [u8]) -> Self {
-        Self { format: SourceFormat::Native, body, organization_id: None }
+        Self::new(SourceFormat::Native, body)
+    }
+
+    /// A body of this format, with nothing beside it.
+    pub fn new(format: SourceFormat, body: &'a [u8]) -> Self {
+        Self { format, body, organization_id: None, attributes: &[] }
     }
 }
 
@@ -172,7 +180,7 @@ impl Intake {
     /// cannot be taken apart, or holds no event or more than the limit. One
     /// state of the directory attributes all of them.
     pub fn prepare(&self, payload: Payload<'_>, now: DateTime<Utc>) -> Result<PreparedRequest> {
-        let drafts = payload.format.drafts(payload.body, &self.limits)?;
+        let drafts = payload.format.drafts(&payload, &self.limits)?;
         if drafts.is_empty() && payload.format == SourceFormat::Native {
             return Err(Error::invalid(
                 "the body holds no event; send a JSON object, an array of objects, or one object a line",

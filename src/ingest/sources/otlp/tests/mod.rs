@@ -44,7 +44,7 @@ fn prepare(
     body: &[u8],
     organization: Option<&str>,
 ) -> Result<PreparedRequest> {
-    intake().prepare(Payload { format, body, organization_id: organization }, now())
+    intake().prepare(Payload { organization_id: organization, ..Payload::new(format, body) }, now())
 }
 
 /// What `format` makes of a body that can be read.
