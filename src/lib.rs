@@ -36,6 +36,8 @@ pub mod export;
 
 pub mod corrections;
 
+pub mod prices;
+
 pub mod api;
 
 pub mod app;

@@ -7,14 +7,45 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use metrics_exporter_prometheus::PrometheusHandle;
 
+use super::unpriced::UnpricedGauges;
 use crate::flush::Store;
+use crate::query::{Queries, off_workers};
 
 /// What the health routes look at.
 pub struct HealthState {
     /// Empty while the log is being replayed.
-    pub store: Arc<OnceLock<Arc<Store>>>,
+    store: Arc<OnceLock<Arc<Store>>>,
+    /// Counts what has no price.
+    queries: Arc<Queries>,
+    unpriced: UnpricedGauges,
     /// Renders the metrics.
-    pub metrics: PrometheusHandle,
+    metrics: PrometheusHandle,
+}
+
+impl HealthState {
+    /// What to look at; the store may open later.
+    pub fn new(
+        store: Arc<OnceLock<Arc<Store>>>,
+        queries: Arc<Queries>,
+        metrics: PrometheusHandle,
+    ) -> Self {
+        Self { store, queries, unpriced: UnpricedGauges::default(), metrics }
+    }
+
+    /// Counts unpriced events anew, where they may have changed. A failure
+    /// leaves the older figures.
+    async fn count_unpriced(&self, store: &Store) {
+        let (view, queries) = (store.view(), Arc::clone(&self.queries));
+        if !self.unpriced.is_due(&view) {
+            return;
+        }
+        match off_workers(async move { queries.unpriced_models(&view).await }).await {
+            Ok(models) => self.unpriced.set(&models),
+            Err(error) => {
+                tracing::warn!(error = error.full_message(), "unpriced events are not counted");
+            }
+        }
+    }
 }
 
 impl std::fmt::Debug for HealthState {
@@ -61,6 +92,7 @@ pub(super) async fn metrics_page(State(health): State<Arc<HealthState>>) -> impl
         gauge("spendlake_dedup_bytes", stats.dedup_bytes);
         gauge("spendlake_hot_rows", stats.hot_rows);
         gauge("spendlake_hot_bytes", stats.hot_bytes);
+        health.count_unpriced(store).await;
     }
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], health.metrics.render())
 }

@@ -18,16 +18,16 @@ use crate::config::Config;
 use crate::directory::Registrar;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::flush::{IngestReport, LineResult, LineStatus, Store};
-use crate::ingest::{Encoding, Intake, Payload, Rejection, decompress};
+use crate::ingest::{Encoding, Intake, Payload, Rejection, SourceFormat, decompress};
 
 /// Everything that a body passes on its way to being stored.
 #[derive(Debug)]
 pub struct IngestDoor {
     intake: Arc<Intake>,
     /// Empty while the log is being replayed.
-    store: Arc<OnceLock<Arc<Store>>>,
+    pub(super) store: Arc<OnceLock<Arc<Store>>>,
     registrar: Arc<OnceLock<Registrar>>,
-    clock: Arc<dyn Clock>,
+    pub(super) clock: Arc<dyn Clock>,
     body_bytes_max: usize,
     /// One permit a KiB of bodies in memory.
     memory: Semaphore,
@@ -52,14 +52,31 @@ impl IngestDoor {
     /// Stores the valid events of a plain body. When this returns, what it
     /// reports as accepted is durable and in the next query.
     pub async fn ingest(self: &Arc<Self>, body: Bytes, request_id: String) -> Result<IngestReport> {
+        self.ingest_as(SourceFormat::Native, None, body, request_id).await
+    }
+
+    /// The same for a body of any format. `organization_id` is that of events
+    /// that name none. A body without any event is reported with no lines.
+    pub(super) async fn ingest_as(
+        self: &Arc<Self>,
+        format: SourceFormat,
+        organization_id: Option<String>,
+        body: Bytes,
+        request_id: String,
+    ) -> Result<IngestReport> {
         let store = Arc::clone(self.store.get().ok_or_else(not_ready)?);
         let door = Arc::clone(self);
         let now = self.clock.now();
         // Parsing a large body takes milliseconds; the workers stay free.
-        let mut prepared =
-            tokio::task::spawn_blocking(move || door.intake.prepare(Payload::native(&body), now))
-                .await
-                .internal("reading events")??;
+        let mut prepared = tokio::task::spawn_blocking(move || {
+            let organization_id = organization_id.as_deref();
+            door.intake.prepare(Payload { format, body: &body, organization_id }, now)
+        })
+        .await
+        .internal("reading events")??;
+        if prepared.lines.is_empty() {
+            return Ok(IngestReport::default());
+        }
         let sightings = std::mem::take(&mut prepared.sightings);
         let report = store.ingest(prepared, request_id, now).await?;
         // Stored without the directory; what it does not know it may learn now.
@@ -70,7 +87,7 @@ impl IngestDoor {
     }
 
     /// Reads a request's body within the limits.
-    async fn body(&self, headers: &HeaderMap, body: Body) -> Result<Bytes> {
+    pub(super) async fn body(&self, headers: &HeaderMap, body: Body) -> Result<Bytes> {
         let encoding = headers.get(header::CONTENT_ENCODING).and_then(|value| value.to_str().ok());
         let encoding = Encoding::from_header(encoding)?;
         let limit = self.body_bytes_max;
@@ -215,6 +232,14 @@ pub(super) async fn post_events(
         .unwrap_or_default()
         .to_owned();
     let report = door.ingest(bytes, request_id).await.map_err(too_large_as_413)?;
+    count_events(&report);
+    let refused = report.accepted + report.duplicate == 0;
+    let status = if refused { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
+    Ok((status, Json(IngestAnswer::from(report))).into_response())
+}
+
+/// Counts the verdicts for `/metrics`.
+pub(super) fn count_events(report: &IngestReport) {
     for (status, count) in [
         ("accepted", report.accepted),
         ("duplicate", report.duplicate),
@@ -223,13 +248,10 @@ pub(super) async fn post_events(
     ] {
         metrics::counter!("spendlake_events_total", "status" => status).increment(count);
     }
-    let refused = report.accepted + report.duplicate == 0;
-    let status = if refused { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
-    Ok((status, Json(IngestAnswer::from(report))).into_response())
 }
 
 /// Every limit of this route is one of the body's size.
-fn too_large_as_413(error: Error) -> Problem {
+pub(super) fn too_large_as_413(error: Error) -> Problem {
     match error.kind() {
         ErrorKind::LimitExceeded => Problem::body_too_large(error.to_string()),
         _ => Problem::from(error),
@@ -242,7 +264,7 @@ const UNFOLDING_EXPECTED: usize = 8;
 impl IngestDoor {
     /// Reserves memory for a body before reading it: what it says of its
     /// length, or the most it may have.
-    fn reserve(&self, headers: &HeaderMap) -> Result<tokio::sync::SemaphorePermit<'_>> {
+    pub(super) fn reserve(&self, headers: &HeaderMap) -> Result<tokio::sync::SemaphorePermit<'_>> {
         let declared = headers
             .get(header::CONTENT_LENGTH)
             .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());

@@ -15,14 +15,20 @@ mod items;
 mod json_body;
 mod list_params;
 mod lists;
+mod otlp;
 mod params;
+mod prices;
 pub mod problem;
+mod provider_reports;
+mod reconciliation;
+mod reprice;
 mod scope;
 mod service;
 mod sql;
 mod stream;
 mod summary;
 mod trends;
+mod unpriced;
 mod wire;
 
 #[cfg(test)]
@@ -56,7 +62,11 @@ use problem::{Problem, complete_problems};
 pub use directory::DirectoryDoor;
 pub use health::HealthState;
 pub use ingest::{IngestDoor, not_ready};
-pub use service::service;
+pub use prices::{ActivationAnswer, PriceVersion, PriceVersions, PutAnswer};
+pub use provider_reports::{ImportedReport, ReportOptions};
+pub use reconciliation::{Reconciliation, ReconciliationFigures, ReconciliationItem};
+pub use reprice::{RepriceAnswer, RepriceBody, RepriceGroup, RepriceMeasures};
+pub use service::{Doors, service};
 
 /// Takes the current view; fails while the server cannot answer yet.
 pub type TakeView = dyn Fn() -> Result<Arc<View>> + Send + Sync;
@@ -176,6 +186,7 @@ pub fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(lists::platform_organizations))
         .routes(routes!(lists::platform_models))
         .routes(routes!(lists::drill_down))
+        .routes(routes!(reconciliation::reconciliation))
         .routes(routes!(sql::sql))
 }
 

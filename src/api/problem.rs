@@ -103,6 +103,13 @@ impl Problem {
         Self::with_status(StatusCode::PAYLOAD_TOO_LARGE, kind, title, detail.into())
     }
 
+    /// Something of this name is there already and says otherwise.
+    pub(crate) fn conflict(detail: impl Into<String>) -> Self {
+        let title = "This is there already, with other content";
+        let kind = "urn:spendlake:problem:conflict";
+        Self::with_status(StatusCode::CONFLICT, kind, title, detail.into())
+    }
+
     /// No route has this path.
     pub(crate) fn no_route(path: &str) -> Self {
         let detail = format!("there is nothing at {path}; /api/openapi.json lists every route");
@@ -136,6 +143,11 @@ impl Problem {
     /// The HTTP status.
     pub fn status(&self) -> StatusCode {
         StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// What this occurrence is about and what to do.
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
     }
 
     fn with_status(

@@ -22,25 +22,34 @@ use super::corrections;
 use super::directory::{self, DirectoryDoor};
 use super::health::{self, HealthState};
 use super::ingest::{self, IngestDoor};
+use super::otlp;
 use super::problem::Problem;
-use super::{ApiState, routes as analytics_routes, serve};
+use super::{ApiState, prices, provider_reports, reprice, routes as analytics_routes, serve};
 use crate::clock::Clock;
 use crate::corrections::Corrector;
 use crate::error::{ErrorKind, Result};
+use crate::prices::Prices;
 
-/// All routes: analytics and SQL over `state`, ingest through `door`, the
-/// directory, health.
-pub fn service(
-    state: ApiState,
-    door: Arc<IngestDoor>,
-    corrector: Arc<Corrector>,
-    directory: DirectoryDoor,
-    health: Arc<HealthState>,
-    clock: Arc<dyn Clock>,
-) -> Result<Router> {
+/// What the routes beside analytics and SQL go through.
+#[derive(Debug)]
+pub struct Doors {
+    /// Takes events.
+    pub ingest: Arc<IngestDoor>,
+    /// Voids and replaces.
+    pub corrector: Arc<Corrector>,
+    /// Changes the directory.
+    pub directory: DirectoryDoor,
+    /// Price lists and repricing.
+    pub prices: Arc<Prices>,
+    /// Health and metrics.
+    pub health: Arc<HealthState>,
+}
+
+/// All routes: analytics and SQL over `state`, the others through `doors`.
+pub fn service(state: ApiState, doors: Doors, clock: Arc<dyn Clock>) -> Result<Router> {
     // A 503 is an answer, not a failure to log; a problem logs itself.
     let request_ids = SetRequestIdLayer::x_request_id(TimedRequestId(clock));
-    let router = serve(all_routes(door, corrector, directory, health), state)?;
+    let router = serve(all_routes(doors), state)?;
     Ok(router
         .layer(CatchPanicLayer::custom(panicked))
         .layer(axum::middleware::from_fn(measure))
@@ -49,26 +58,34 @@ pub fn service(
         .layer(request_ids))
 }
 
-fn all_routes(
-    door: Arc<IngestDoor>,
-    corrector: Arc<Corrector>,
-    directory: DirectoryDoor,
-    health: Arc<HealthState>,
-) -> OpenApiRouter<ApiState> {
-    let ingest = OpenApiRouter::new().routes(routes!(ingest::post_events)).with_state(door);
+fn all_routes(doors: Doors) -> OpenApiRouter<ApiState> {
+    let ingest = OpenApiRouter::new()
+        .routes(routes!(ingest::post_events))
+        .routes(routes!(provider_reports::post_provider_report))
+        .routes(routes!(otlp::post_logs))
+        .routes(routes!(otlp::post_traces))
+        .routes(routes!(otlp::post_metrics))
+        .with_state(doors.ingest);
     let corrections = OpenApiRouter::new()
         .routes(routes!(corrections::void_events))
         .routes(routes!(corrections::replace_events))
-        .with_state(corrector);
+        .with_state(doors.corrector);
+    let prices = OpenApiRouter::new()
+        .routes(routes!(prices::price_versions))
+        .routes(routes!(prices::price_list, prices::put_price_list))
+        .routes(routes!(prices::activate_price_list))
+        .routes(routes!(reprice::reprice))
+        .with_state(doors.prices);
     let health = OpenApiRouter::new()
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(health::metrics_page))
-        .with_state(health);
+        .with_state(doors.health);
     analytics_routes()
-        .merge(directory::routes(directory))
+        .merge(directory::routes(doors.directory))
         .merge(ingest)
         .merge(corrections)
+        .merge(prices)
         .merge(health)
 }
 

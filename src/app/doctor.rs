@@ -91,6 +91,7 @@ fn tables(app: &App) -> Result<Check> {
         of("usage_events", &view.events),
         of("usage_daily", &view.daily),
         of("rejected_events", &view.rejected),
+        of("provider_costs", &view.provider_costs),
     ]
     .join("; ");
     let few = view.events.files.len() < 5_000;

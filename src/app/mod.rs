@@ -17,17 +17,24 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::corrections::{Corrector, CorrectorParts};
 use crate::directory::{DirectoryStore, Registrar, SharedDirectory};
-use crate::engine::{Engine, StaticTable};
+use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::flush::{Opening, Store, View};
 use crate::ingest::{Intake, IntakeLimits};
 use crate::model::ClosedMonths;
-use crate::pricing::PriceBook;
-use crate::query::Queries;
+use crate::prices::{PriceParts, Prices, RepriceRequest};
+use crate::pricing::RepriceReport;
+use crate::query::{Queries, off_workers};
 
 pub use doctor::{Check, CheckStatus, DoctorReport};
 pub use lock::{RunningServer, running_server};
 pub use verify::{VerifyCheck, VerifyReport};
+
+pub use crate::api::{
+    ImportedReport, Reconciliation, ReconciliationFigures, ReconciliationItem, ReportOptions,
+};
+pub use crate::ingest::ReportFormat;
+pub use crate::query::{Cause, ReconciliationRequest};
 
 pub use crate::flush::{CompactReport, IngestReport, LineStatus};
 
@@ -48,6 +55,7 @@ pub struct App {
     polling: OnceLock<Polling>,
     /// Empty until the log is replayed.
     store: Arc<OnceLock<Arc<Store>>>,
+    prices: Arc<Prices>,
     door: Arc<IngestDoor>,
     corrector: Arc<Corrector>,
     closed_months: Arc<ArcSwap<ClosedMonths>>,
@@ -60,17 +68,20 @@ impl App {
         let lock = Arc::new(lock::FileLock::take(&config.data_dir)?);
         let node = lock::open_node(&config.data_dir)?;
         let names = SharedDirectory::default();
-        let prices = Arc::clone(PriceBook::shipped());
         let engine = Arc::new(Engine::new(config, names.clone())?);
-        let model_prices =
-            StaticTable { name: "model_prices".to_owned(), batch: prices.to_batch()? };
-        engine.set_static_tables(vec![model_prices])?;
         let queries = Arc::new(Queries::new(Arc::clone(&engine), names.clone())?);
         let store = Arc::new(OnceLock::new());
+        let parts = PriceParts {
+            engine: Arc::clone(&engine),
+            queries: Arc::clone(&queries),
+            store: Arc::clone(&store),
+            clock: Arc::clone(&clock),
+        };
+        let prices = Prices::open(&config.data_dir, parts)?;
         let limits = IntakeLimits::from(config);
         let closed_months: Arc<ArcSwap<ClosedMonths>> = Arc::default();
         let months = Arc::clone(&closed_months);
-        let intake = Arc::new(Intake::new(names.clone(), prices, months, limits));
+        let intake = Arc::new(Intake::new(names.clone(), prices.active(), months, limits));
         let corrector = Corrector::new(CorrectorParts {
             store: Arc::clone(&store),
             queries: Arc::clone(&queries),
@@ -95,6 +106,7 @@ impl App {
             registrar,
             polling: OnceLock::new(),
             store,
+            prices,
             door: Arc::new(door),
             corrector: Arc::new(corrector),
             closed_months,
@@ -166,9 +178,37 @@ impl App {
         &self.engine
     }
 
+    /// The price lists, and repricing by them.
+    pub fn prices(&self) -> &Arc<Prices> {
+        &self.prices
+    }
+
+    /// Prices stored events anew, or shows what that would change.
+    pub async fn reprice(&self, request: RepriceRequest) -> Result<RepriceReport> {
+        let prices = Arc::clone(&self.prices);
+        off_workers(async move { prices.reprice(&request).await }).await
+    }
+
     /// Stores the events of a plain NDJSON body; durable when it returns.
     pub async fn ingest_bytes(&self, body: Bytes, request_id: String) -> Result<IngestReport> {
         self.door.ingest(body, request_id).await
+    }
+
+    /// Puts a provider's report in the place of what was imported of its days
+    /// before; durable when it returns.
+    pub async fn import_report(
+        &self,
+        format: ReportFormat,
+        body: Bytes,
+        options: ReportOptions,
+    ) -> Result<ImportedReport> {
+        self.door.import_report(format, body, options).await
+    }
+
+    /// Why a provider's charges and our costs differ.
+    pub async fn reconciliation(&self, request: &ReconciliationRequest) -> Result<Reconciliation> {
+        let answer = self.queries.reconciliation(&self.view()?, request).await?;
+        Ok(Reconciliation::new(request, &answer))
     }
 
     /// Commits everything that is hot and covers it by the rollup.

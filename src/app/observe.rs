@@ -53,6 +53,11 @@ fn describe() {
         "spendlake_directory_postponed_total",
         "Ids not registered on sight for want of room; they will be seen again"
     );
+    describe_gauge!(
+        "spendlake_unpriced_events",
+        "Stored events of unknown cost, by provider and model; the models beyond the first \
+         twenty together"
+    );
     describe_gauge!("spendlake_hot_rows", "Acknowledged rows not yet in the lake");
     describe_gauge!("spendlake_hot_bytes", "Memory of those rows, bytes");
     describe_gauge!("spendlake_wal_bytes", "Size of the write-ahead log, bytes");

@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 
 use super::App;
 use super::observe;
-use crate::api::{ApiState, HealthState, service};
+use crate::api::{ApiState, Doors, HealthState, service};
 use crate::error::{Context, Error, ErrorKind, Result};
 
 impl App {
@@ -84,14 +84,14 @@ impl App {
             Box::new(view),
             Arc::clone(&self.clock),
         );
-        let health = HealthState { store, metrics: observe::install()? };
-        service(
-            api,
-            Arc::clone(&self.door),
-            Arc::clone(&self.corrector),
-            Arc::clone(&self.directory),
-            Arc::new(health),
-            Arc::clone(&self.clock),
-        )
+        let health = HealthState::new(store, Arc::clone(&self.queries), observe::install()?);
+        let doors = Doors {
+            ingest: Arc::clone(&self.door),
+            corrector: Arc::clone(&self.corrector),
+            directory: Arc::clone(&self.directory),
+            prices: Arc::clone(&self.prices),
+            health: Arc::new(health),
+        };
+        service(api, doors, Arc::clone(&self.clock))
     }
 }

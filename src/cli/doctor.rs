@@ -53,20 +53,22 @@ impl DoctorArgs {
 async fn examine(session: &Session) -> DoctorReport {
     let data_dir = &session.config.data_dir;
     let now = session.clock.now();
-    let mut checks =
-        vec![disk_check(data_dir), clock_check(now), price_list_check(PriceBook::shipped(), now)];
+    let mut checks = vec![disk_check(data_dir), clock_check(now)];
     if let Some(server) = running_server(data_dir) {
         checks.push(server_check(server.address).await);
+        checks.push(price_list_check(PriceBook::shipped(), now));
         return DoctorReport { checks };
     }
     if !data_dir.exists() {
         let detail = format!("{} does not exist; the first start creates it", data_dir.display());
         checks.push(check("data folder", CheckStatus::Warning, detail));
+        checks.push(price_list_check(PriceBook::shipped(), now));
         return DoctorReport { checks };
     }
     match App::open(&session.config, Arc::clone(&session.clock)).await {
         Ok(app) => {
             checks.push(check("lock", CheckStatus::Ok, "free; taken for this look".to_owned()));
+            checks.push(price_list_check(&app.prices().active().book(), now));
             match app.doctor().await {
                 Ok(report) => checks.extend(report.checks),
                 Err(error) => {

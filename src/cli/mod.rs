@@ -9,8 +9,11 @@ mod doctor;
 mod feed;
 mod import;
 mod logging;
+mod prices;
 mod progress;
+mod reconcile;
 mod remote;
+mod reprice;
 mod serve;
 mod settings;
 mod sql;
@@ -80,9 +83,12 @@ enum Verb {
     Demo(demo::DemoArgs),
     Import(import::ImportArgs),
     Directory(directory::DirectoryArgs),
+    Reconcile(reconcile::ReconcileArgs),
     Sql(sql::SqlArgs),
     Verify(verify::VerifyArgs),
     Compact(compact::CompactArgs),
+    Prices(prices::PricesArgs),
+    Reprice(reprice::RepriceArgs),
     Doctor(doctor::DoctorArgs),
     Config(settings::SettingsArgs),
     Completions(completions::CompletionsArgs),
@@ -155,9 +161,12 @@ impl Verb {
             Self::Demo(args) => args.run(session).await,
             Self::Import(args) => args.run(&session).await,
             Self::Directory(args) => args.run(&session).await,
+            Self::Reconcile(args) => args.run(&session).await,
             Self::Sql(args) => args.run(&session).await,
             Self::Verify(args) => args.run(&session).await,
             Self::Compact(args) => args.run(&session).await,
+            Self::Prices(args) => args.run(&session).await,
+            Self::Reprice(args) => args.run(&session).await,
             Self::Doctor(args) => args.run(&session).await,
             Self::Config(args) => args.run(&session),
             Self::Completions(args) => args.run(),

@@ -8,6 +8,9 @@ use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use serde::Deserialize;
 
 use super::feed::Stored;
+use crate::app::{
+    ImportedReport, Reconciliation, ReconciliationRequest, ReportFormat, ReportOptions,
+};
 use crate::directory::exchange::ImportReport;
 use crate::error::{Context, Error, ErrorKind, Result};
 
@@ -112,6 +115,72 @@ impl Remote {
         Ok(bytes.to_vec())
     }
 
+    /// Asks for `path`.
+    pub(super) async fn get(&self, path: &str) -> Result<Answer> {
+        self.answer(self.client.get(self.url(path))).await
+    }
+
+    /// Puts a CSV text to `path`.
+    pub(super) async fn put(&self, path: &str, csv_text: String) -> Result<Answer> {
+        let request = self.client.put(self.url(path)).header("content-type", "text/csv");
+        self.answer(request.body(csv_text)).await
+    }
+
+    /// Posts `body` as JSON to `path`.
+    pub(super) async fn post(&self, path: &str, body: &impl serde::Serialize) -> Result<Answer> {
+        self.answer(self.client.post(self.url(path)).json(body)).await
+    }
+
+    /// Stores a provider's report.
+    pub(super) async fn import_report(
+        &self,
+        format: ReportFormat,
+        body: Bytes,
+        options: ReportOptions,
+    ) -> Result<ImportedReport> {
+        let path = format!("/api/integrations/provider-reports/{}", format.name());
+        let ReportOptions { account, organization_id, source_file } = options;
+        let named =
+            [("account", account), ("organization_id", organization_id), ("file", source_file)];
+        let named = named.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        let url = self.url_with(&path, named.collect());
+        let request = self.client.post(url).header("content-type", "application/json").body(body);
+        self.json(request).await
+    }
+
+    /// Compares a provider's charges with our costs.
+    pub(super) async fn reconciliation(
+        &self,
+        request: &ReconciliationRequest,
+    ) -> Result<Reconciliation> {
+        let mut named = vec![
+            ("provider", request.provider.clone()),
+            ("date_from", request.date_from.to_string()),
+            ("date_to", request.date_to.to_string()),
+        ];
+        named.extend(request.organization_id.clone().map(|id| ("organization_id", id)));
+        self.json(self.client.get(self.url_with("/api/reconciliation", named))).await
+    }
+
+    async fn answer(&self, request: RequestBuilder) -> Result<Answer> {
+        let answer = self.send(request).await?;
+        if !answer.status().is_success() {
+            return Err(refusal(answer).await);
+        }
+        Ok(Answer { response: answer, broke_off: self.broke_off() })
+    }
+
+    /// The JSON of an answer that must be a success.
+    async fn json<T: serde::de::DeserializeOwned>(&self, request: RequestBuilder) -> Result<T> {
+        self.answer(request).await?.json().await
+    }
+
+    fn url_with(&self, path: &str, named: Vec<(&str, String)>) -> String {
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        query.extend_pairs(named);
+        format!("{}?{}", self.url(path), query.finish())
+    }
+
     fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
@@ -124,6 +193,23 @@ impl Remote {
     async fn send(&self, request: RequestBuilder) -> Result<Response> {
         let silent = format!("the server on {} does not answer", self.address);
         request.send().await.context(ErrorKind::Unavailable, silent)
+    }
+}
+
+/// A successful answer whose body is still to come.
+#[derive(Debug)]
+pub(super) struct Answer {
+    response: Response,
+    broke_off: String,
+}
+
+impl Answer {
+    pub(super) async fn text(self) -> Result<String> {
+        self.response.text().await.context(ErrorKind::Unavailable, self.broke_off)
+    }
+
+    pub(super) async fn json<T: serde::de::DeserializeOwned>(self) -> Result<T> {
+        serde_json::from_str(&self.text().await?).internal("reading the server's answer")
     }
 }
 

@@ -9,7 +9,10 @@ use bytes::Bytes;
 use super::Session;
 use super::feed::Stored;
 use super::remote::Remote;
-use crate::app::{App, IngestReport, LineStatus, running_server};
+use crate::app::{
+    App, ImportedReport, IngestReport, LineStatus, Reconciliation, ReconciliationRequest,
+    ReportFormat, ReportOptions, running_server,
+};
 use crate::error::{Error, ErrorKind, Result};
 
 /// How often a full server is asked again, and how long apart: five minutes,
@@ -60,6 +63,30 @@ impl Target {
             tokio::time::sleep(BUSY_WAIT).await;
         }
         Err(last_refusal)
+    }
+
+    /// Stores a provider's report.
+    pub(super) async fn import_report(
+        &self,
+        format: ReportFormat,
+        body: Bytes,
+        options: ReportOptions,
+    ) -> Result<ImportedReport> {
+        match self {
+            Self::Local(app) => app.import_report(format, body, options).await,
+            Self::Server(remote) => remote.import_report(format, body, options).await,
+        }
+    }
+
+    /// Compares a provider's charges with our costs.
+    pub(super) async fn reconciliation(
+        &self,
+        request: &ReconciliationRequest,
+    ) -> Result<Reconciliation> {
+        match self {
+            Self::Local(app) => app.reconciliation(request).await,
+            Self::Server(remote) => remote.reconciliation(request).await,
+        }
     }
 
     /// Closes what this process opened.

@@ -107,6 +107,20 @@ impl Engine {
         Ok(())
     }
 
+    /// Replaces one static table of all later sessions, or adds it.
+    pub fn set_static_table(&self, table: StaticTable) -> Result<()> {
+        if catalog::is_reserved(&table.name) {
+            let name = &table.name;
+            return Err(Error::invalid(format!("table {name} is one of the lake's own names")));
+        }
+        // Another table may be replaced at the same time: neither gets lost.
+        self.static_tables.rcu(|tables| {
+            let others = tables.iter().filter(|other| other.name != table.name).cloned();
+            others.chain([table.clone()]).collect::<Vec<_>>()
+        });
+        Ok(())
+    }
+
     /// A session in which every table and view reads exactly `view`. Nothing
     /// limits its time or text: it is for our own queries.
     pub fn session(&self, view: &Arc<View>) -> Result<SessionContext> {

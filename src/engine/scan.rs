@@ -47,7 +47,7 @@ pub(super) struct Source {
 }
 
 /// Every table that is read from files and hot rows.
-pub(super) static SOURCES: [Source; 4] = [
+pub(super) static SOURCES: [Source; 5] = [
     Source {
         name: "usage_events",
         internal: false,
@@ -63,6 +63,14 @@ pub(super) static SOURCES: [Source; 4] = [
         snapshot: |view| &view.rejected,
         files: |view| &view.rejected.files,
         hot: |batch| Some(&batch.rejected),
+    },
+    Source {
+        name: "provider_costs",
+        internal: false,
+        spec: &TABLES[3],
+        snapshot: |view| &view.provider_costs,
+        files: |view| &view.provider_costs.files,
+        hot: |_| None,
     },
     Source {
         name: "usage_daily_files",

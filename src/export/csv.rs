@@ -96,7 +96,7 @@ impl CellKind {
 
 /// A text that a spreadsheet would run as a formula gets an apostrophe in
 /// front, which spreadsheets take as "this is text".
-fn defused(text: &str) -> Cow<'_, str> {
+pub(crate) fn defused(text: &str) -> Cow<'_, str> {
     match text.as_bytes().first() {
         Some(b'=' | b'+' | b'-' | b'@' | b'\t' | b'\r') => Cow::Owned(format!("'{text}")),
         _ => Cow::Borrowed(text),

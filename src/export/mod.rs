@@ -13,6 +13,8 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
+pub(crate) use csv::defused;
+
 use crate::error::{Context, Result};
 
 /// How rows are written.

@@ -126,6 +126,7 @@ impl Flusher {
                 self.lake.rejected.snapshot(),
                 self.lake.daily.snapshot(),
             );
+            self.state.provider_costs_changed(self.lake.provider_costs.snapshot());
             metrics::counter!("spendlake_compacted_files_total")
                 .increment(outcome.files_removed as u64);
             if !outcome.more || outcome.files_removed == 0 {

@@ -155,6 +155,7 @@ fn stored_view(lake: &Lake, daily: Arc<crate::lake::TableSnapshot>, held: HeldSe
         events,
         rejected: lake.rejected.snapshot(),
         daily,
+        provider_costs: lake.provider_costs.snapshot(),
         uncovered_files: Vec::new(),
         hot: HotSnapshot::default(),
         cube: None,

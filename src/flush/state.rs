@@ -160,6 +160,13 @@ impl State {
         self.publish(&mut inner);
     }
 
+    /// Reports of providers were replaced, or their files rewritten.
+    pub(super) fn provider_costs_changed(&self, provider_costs: Arc<TableSnapshot>) {
+        let mut inner = self.lock();
+        inner.view.provider_costs = provider_costs;
+        self.publish(&mut inner);
+    }
+
     /// The rollup covers every frame up to `through` in another way than
     /// before: `covered` replaces its whole part of the cube.
     pub(super) fn rebuilt(

@@ -16,6 +16,7 @@ use super::group::PendingRequest;
 use super::maintenance::{CompactReport, CompactScope};
 use super::old_events::{self, OldEventReader, OldEvents};
 use super::plan::FlushLimits;
+use super::provider_costs::{ProviderReport, ReplacedReport};
 use super::recover::{Opening, Recovered, create_folders, recover};
 use super::report::IngestReport;
 use super::state::State;
@@ -235,6 +236,12 @@ impl Store {
         let report = self.flusher.compact(CompactScope::All).await?;
         self.flusher.join_cube().await?;
         Ok(report)
+    }
+
+    /// Puts `report` in the place of what the same account's reports of the
+    /// same kind said of its days: all of it, durably, or nothing.
+    pub async fn replace_provider_costs(&self, report: ProviderReport) -> Result<ReplacedReport> {
+        self.flusher.replace_provider_costs(report).await
     }
 
     /// Recomputes the whole rollup from the lake's events.

@@ -19,6 +19,8 @@ pub struct View {
     pub rejected: Arc<TableSnapshot>,
     /// `usage_daily` at one version.
     pub daily: Arc<TableSnapshot>,
+    /// `provider_costs` at one version.
+    pub provider_costs: Arc<TableSnapshot>,
     /// The files of `events` that `daily` does not cover yet.
     pub uncovered_files: Vec<LakeFile>,
     /// Acknowledged rows that the lake does not hold yet.

@@ -3,10 +3,12 @@
 
 mod attribute;
 mod body;
+mod costs;
 mod field;
 mod identity;
 mod lines;
 mod prepare;
+mod provider_reports;
 mod rejected;
 mod sources;
 mod validate;
@@ -15,5 +17,6 @@ mod wire;
 pub use body::{Encoding, decompress};
 pub use identity::{EventKey, identity_bytes};
 pub use prepare::{Intake, IntakeLimits, Payload, PreparedLine, PreparedRequest};
+pub use provider_reports::{ParsedReport, ReportFormat, parse_report};
 pub use rejected::{RejectReason, Rejection, rejected_batch};
-pub use sources::SourceFormat;
+pub use sources::{OtlpEncoding, SourceFormat, organization_id_of};

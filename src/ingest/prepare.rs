@@ -8,6 +8,7 @@ use arrow::array::RecordBatch;
 use chrono::{DateTime, NaiveDate, Utc};
 
 use super::attribute;
+use super::costs::{Costs, costs};
 use super::field::Field;
 use super::identity::{EventKey, event_key};
 use super::rejected::Rejection;
@@ -17,8 +18,8 @@ use super::wire::WireEvent;
 use crate::config::Config;
 use crate::directory::{Directory, SharedDirectory, Sighting};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{ClosedMonths, CostSource, Entry, Money, UsageEvent, events_to_batch};
-use crate::pricing::PriceBook;
+use crate::model::{ClosedMonths, Entry, UsageEvent, events_to_batch};
+use crate::pricing::{ActivePrices, PriceBook};
 
 /// The bounds of what is accepted.
 #[derive(Debug, Clone)]
@@ -149,21 +150,22 @@ impl<'a> Payload<'a> {
 #[derive(Debug)]
 pub struct Intake {
     directory: SharedDirectory,
-    prices: Arc<PriceBook>,
+    prices: ActivePrices,
     closed_months: Arc<ArcSwap<ClosedMonths>>,
     limits: IntakeLimits,
 }
 
 impl Intake {
     /// An intake that attributes by `directory`, prices by `prices`, and books
-    /// what is late for one of `closed_months` into an open one.
+    /// what is late for one of `closed_months` into an open one. Another list
+    /// can become active while it works; a request is priced by one list.
     pub fn new(
         directory: SharedDirectory,
-        prices: Arc<PriceBook>,
+        prices: impl Into<ActivePrices>,
         closed_months: Arc<ArcSwap<ClosedMonths>>,
         limits: IntakeLimits,
     ) -> Self {
-        Self { directory, prices, closed_months, limits }
+        Self { directory, prices: prices.into(), closed_months, limits }
     }
 
     /// Judges every event of a payload. Fails as a whole only when the payload
@@ -189,7 +191,13 @@ impl Intake {
         let (mut prepared, mut events) =
             (Vec::with_capacity(drafts.len()), Vec::with_capacity(drafts.len()));
         let directory = self.directory.load();
-        let scope = Scope { directory: &directory, organization_id: payload.organization_id, now };
+        let prices = self.prices.book();
+        let scope = Scope {
+            directory: &directory,
+            prices: &prices,
+            organization_id: payload.organization_id,
+            now,
+        };
         for draft in drafts {
             prepared.push(self.prepare_draft(draft, &scope, &mut events));
         }
@@ -242,7 +250,9 @@ impl Intake {
         wire: &mut WireEvent<'_>,
         scope: &Scope<'_>,
     ) -> std::result::Result<ValidEvent, Rejection> {
-        attribute::set_organization(wire, scope.directory, scope.organization_id)?;
+        let fallback = wire.organization_fallback.take();
+        let unnamed = scope.organization_id.or(fallback.as_deref());
+        attribute::set_organization(wire, scope.directory, unnamed)?;
         let valid = validate(wire, scope.now, &self.limits)?;
         let required = self.limits.registration_required;
         attribute::check_organization(&valid, scope.directory, required)?;
@@ -250,24 +260,9 @@ impl Intake {
     }
 
     /// Adds what the server knows: the local date and, where the sender said
-    /// none, the cost.
-    ///
-    /// A reported cost is taken as it is. A missing actual cost is computed
-    /// from the price list, or stays unknown. A missing charged cost is the
-    /// actual cost: without a markup the user pays what the provider charges.
+    /// none, the costs.
     fn complete(&self, valid: ValidEvent, scope: &Scope<'_>) -> UsageEvent {
-        let computed = if valid.actual_api_cost.is_none() {
-            self.prices.price(&valid.provider, &valid.model_name, valid.event_time, &valid.tokens)
-        } else {
-            None
-        };
-        let computed = computed.filter(|cost| cost.picos() <= Money::EVENT_PICOS_MAX);
-        let (cost_source, price_version) = match (valid.actual_api_cost, computed) {
-            (Some(_), _) => (CostSource::Reported, None),
-            (None, Some(_)) => (CostSource::Computed, Some(self.prices.version().to_owned())),
-            (None, None) => (CostSource::Unpriced, None),
-        };
-        let actual_api_cost = valid.actual_api_cost.or(computed);
+        let Costs { actual, charged, cost_source, price_version } = costs(&valid, scope.prices);
         UsageEvent {
             // Booked once the whole request is judged.
             usage_date: NaiveDate::default(),
@@ -287,8 +282,8 @@ impl Intake {
             status: valid.status,
             topic: valid.topic,
             tokens: valid.tokens,
-            actual_api_cost,
-            charged_cost: valid.charged_cost.or(actual_api_cost),
+            actual_api_cost: actual,
+            charged_cost: charged,
             cost_source,
             price_version,
             duration_ms: valid.duration_ms,
@@ -303,6 +298,7 @@ impl Intake {
 /// What all events of a payload share.
 struct Scope<'a> {
     directory: &'a Directory,
+    prices: &'a PriceBook,
     /// The organization of events that name none.
     organization_id: Option<&'a str>,
     now: DateTime<Utc>,

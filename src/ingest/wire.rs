@@ -17,6 +17,9 @@ pub(super) struct WireEvent<'a> {
     pub(super) repeated: Option<Field>,
     /// The first name that no field has, if any.
     pub(super) unknown: Option<String>,
+    /// The organization to take when neither the event nor the request names
+    /// one: an adapter's best guess.
+    pub(super) organization_fallback: Option<String>,
 }
 
 impl<'a> WireEvent<'a> {
@@ -27,7 +30,12 @@ impl<'a> WireEvent<'a> {
 
     /// An event that says nothing yet: adapters fill it with [`Self::set`].
     pub(super) fn empty() -> Self {
-        Self { values: [const { None }; Field::COUNT], repeated: None, unknown: None }
+        Self {
+            values: [const { None }; Field::COUNT],
+            repeated: None,
+            unknown: None,
+            organization_fallback: None,
+        }
     }
 
     /// The literal of `field`.

@@ -43,6 +43,8 @@ pub struct Lake {
     pub rejected: LakeTable,
     /// `usage_daily`
     pub daily: LakeTable,
+    /// `provider_costs`
+    pub provider_costs: LakeTable,
 }
 
 impl Lake {
@@ -57,16 +59,17 @@ impl Lake {
             let (options, storage, lease) = (options.clone(), storage.clone(), Arc::clone(&lease));
             async move { LakeTable::open_with(&root, spec, options, storage, lease).await }
         };
-        let [events, rejected, daily] = &TABLES;
+        let [events, rejected, daily, provider_costs] = &TABLES;
         Ok(Self {
             events: open(events).await?,
             rejected: open(rejected).await?,
             daily: open(daily).await?,
+            provider_costs: open(provider_costs).await?,
         })
     }
 
     /// Every table, in the order that rows reach them.
-    pub fn tables(&self) -> [&LakeTable; 3] {
-        [&self.events, &self.rejected, &self.daily]
+    pub fn tables(&self) -> [&LakeTable; 4] {
+        [&self.events, &self.rejected, &self.daily, &self.provider_costs]
     }
 }

@@ -8,6 +8,7 @@ mod decimal;
 mod event;
 mod money;
 mod month;
+mod provider_cost;
 mod schema;
 
 pub(crate) use batch::epoch_days;
@@ -18,7 +19,8 @@ pub use decimal::{DecimalError, ParsedDecimal, parse_decimal};
 pub use event::{CostSource, Entry, Status, TokenCounts, UsageEvent};
 pub use money::{MONEY_SCALE, Money};
 pub use month::{Booking, ClosedMonths, Month};
+pub use provider_cost::{ProviderCost, ReportImport, ReportKind, TokenClass, provider_costs_batch};
 pub use schema::{
-    ColumnKind, DAILY_GRAIN, TABLES, TableSpec, rejected_events_schema, usage_daily_schema,
-    usage_events_schema,
+    ColumnKind, DAILY_GRAIN, TABLES, TableSpec, provider_costs_schema, rejected_events_schema,
+    usage_daily_schema, usage_events_schema,
 };

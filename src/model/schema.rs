@@ -64,7 +64,7 @@ pub struct TableSpec {
 }
 
 /// Every Delta table, in the order that rows reach them.
-pub static TABLES: [TableSpec; 3] = [
+pub static TABLES: [TableSpec; 4] = [
     TableSpec {
         name: "usage_events",
         schema: usage_events_schema,
@@ -82,6 +82,12 @@ pub static TABLES: [TableSpec; 3] = [
         schema: usage_daily_schema,
         partition_column: "usage_date",
         sort_columns: &["organization_id", "user_id", "conversation_id"],
+    },
+    TableSpec {
+        name: "provider_costs",
+        schema: provider_costs_schema,
+        partition_column: "usage_date",
+        sort_columns: &["provider", "report_kind", "account"],
     },
 ];
 
@@ -187,6 +193,36 @@ const REJECTED_EVENTS: [Column; 13] = [
     ("payload", ColumnKind::Text, NULLABLE),
 ];
 
+const PROVIDER_COSTS: [Column; 27] = [
+    ("usage_date", ColumnKind::Date, REQUIRED),
+    ("report_kind", ColumnKind::Text, REQUIRED),
+    ("provider", ColumnKind::Text, REQUIRED),
+    ("account", ColumnKind::Text, REQUIRED),
+    ("organization_id", ColumnKind::Text, NULLABLE),
+    ("bucket_start", ColumnKind::Time, REQUIRED),
+    ("bucket_end", ColumnKind::Time, REQUIRED),
+    ("project_id", ColumnKind::Text, NULLABLE),
+    ("model_name", ColumnKind::Text, NULLABLE),
+    ("api_key_id", ColumnKind::Text, NULLABLE),
+    ("line_item", ColumnKind::Text, NULLABLE),
+    ("cost_type", ColumnKind::Text, NULLABLE),
+    ("token_class", ColumnKind::Text, NULLABLE),
+    ("service_tier", ColumnKind::Text, NULLABLE),
+    ("context_window", ColumnKind::Text, NULLABLE),
+    ("requests", ColumnKind::Long, NULLABLE),
+    ("input_tokens", ColumnKind::Long, NULLABLE),
+    ("cache_read_tokens", ColumnKind::Long, NULLABLE),
+    ("cache_write_tokens", ColumnKind::Long, NULLABLE),
+    ("cache_write_1h_tokens", ColumnKind::Long, NULLABLE),
+    ("output_tokens", ColumnKind::Long, NULLABLE),
+    ("web_search_requests", ColumnKind::Long, NULLABLE),
+    ("amount", ColumnKind::MoneySum, NULLABLE),
+    ("currency", ColumnKind::Text, NULLABLE),
+    ("imported_at", ColumnKind::Time, REQUIRED),
+    ("import_id", ColumnKind::Text, REQUIRED),
+    ("source_file", ColumnKind::Text, NULLABLE),
+];
+
 fn build(columns: &[Column]) -> SchemaRef {
     let fields =
         columns.iter().map(|(name, kind, nullable)| Field::new(*name, kind.data_type(), *nullable));
@@ -203,6 +239,13 @@ pub fn usage_events_schema() -> SchemaRef {
 /// grain add up.
 pub fn usage_daily_schema() -> SchemaRef {
     static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| build(&USAGE_DAILY));
+    Arc::clone(&SCHEMA)
+}
+
+/// What providers say was used and what they charge for it: one row per line
+/// of an imported report.
+pub fn provider_costs_schema() -> SchemaRef {
+    static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| build(&PROVIDER_COSTS));
     Arc::clone(&SCHEMA)
 }
 

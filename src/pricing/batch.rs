@@ -1,65 +1,126 @@
-//! A price list as a table for SQL.
+//! Price lists as a table for SQL.
 
 use std::sync::{Arc, LazyLock};
 
-use arrow::array::{ArrayRef, Date32Array, Decimal128Array, RecordBatch, StringArray};
+use arrow::array::{
+    ArrayRef, BooleanArray, Date32Array, Decimal128Array, RecordBatch, StringArray,
+};
 use arrow::datatypes::{DataType, Date32Type, Field, Schema, SchemaRef};
 use chrono::NaiveDate;
 
-use super::{PriceBook, Rates};
+use super::PriceBook;
+use super::percent::Percent;
+use super::rates::Rates;
+use super::row::{CHARGED_COLUMNS, Charge, PriceRow, RATE_COLUMNS, Scope};
 use crate::error::{Context, Result};
 
-/// The columns of the SQL table `model_prices`: prices are decimal(18,12)
-/// US dollars per million tokens, null where a class is not priced separately.
+/// A list and whether events are priced by it now.
+#[derive(Debug, Clone, Copy)]
+pub struct ListedBook<'a> {
+    /// The list.
+    pub book: &'a PriceBook,
+    /// Whether it is the active one.
+    pub is_active: bool,
+}
+
+/// The columns of the SQL table `model_prices`. Prices are decimal(18,12) US
+/// dollars per million tokens, percentages decimal(12,6); null is what a row
+/// does not state. Both ids null: the row is for everybody.
 pub fn model_prices_schema() -> SchemaRef {
     static SCHEMA: LazyLock<SchemaRef> = LazyLock::new(|| {
-        let text = |name| Field::new(name, DataType::Utf8, false);
+        let text = |name, nullable| Field::new(name, DataType::Utf8, nullable);
         let date = |name| Field::new(name, DataType::Date32, true);
-        let money = |name| Field::new(name, DataType::Decimal128(18, 12), true);
-        Arc::new(Schema::new(vec![
-            text("price_version"),
-            text("provider"),
-            text("model_name"),
+        let percent = |name| Field::new(name, DataType::Decimal128(12, 6), true);
+        let money = |name: &&str| Field::new(*name, DataType::Decimal128(18, 12), true);
+        let mut fields = vec![
+            text("price_version", false),
+            Field::new("active", DataType::Boolean, false),
+            text("organization_id", true),
+            text("api_key_id", true),
+            text("provider", false),
+            text("model_name", false),
             date("valid_from"),
             date("valid_to"),
-            money("input_usd_per_mtok"),
-            money("cache_read_usd_per_mtok"),
-            money("cache_write_usd_per_mtok"),
-            money("cache_write_1h_usd_per_mtok"),
-            money("output_usd_per_mtok"),
-            money("reasoning_usd_per_mtok"),
-        ]))
+        ];
+        fields.extend(RATE_COLUMNS.iter().map(money));
+        fields.extend([percent("discount_percent"), percent("markup_percent")]);
+        fields.extend(CHARGED_COLUMNS.iter().map(money));
+        Arc::new(Schema::new(fields))
     });
     Arc::clone(&SCHEMA)
 }
 
-impl PriceBook {
-    /// The whole list in the columns of [`model_prices_schema`], sorted by
-    /// provider, model and start of validity.
-    pub fn to_batch(&self) -> Result<RecordBatch> {
-        let rows = &self.rows;
-        let text = |values: Vec<&str>| Arc::new(StringArray::from(values)) as ArrayRef;
-        let columns = vec![
-            text(vec![self.version(); rows.len()]),
-            text(rows.iter().map(|row| row.provider.as_str()).collect()),
-            text(rows.iter().map(|row| row.model.as_str()).collect()),
-            dates(rows.iter().map(|row| row.valid_from)),
-            dates(rows.iter().map(|row| row.valid_to)),
-            self.rates(|rates| rates.input)?,
-            self.rates(|rates| rates.cache_read)?,
-            self.rates(|rates| rates.cache_write)?,
-            self.rates(|rates| rates.cache_write_1h)?,
-            self.rates(|rates| rates.output)?,
-            self.rates(|rates| rates.reasoning)?,
-        ];
-        RecordBatch::try_new(model_prices_schema(), columns).internal("building model_prices")
+/// The rows of all `books`, a list after the other, each sorted by scope,
+/// provider, model and start of validity.
+pub fn model_prices(books: &[ListedBook<'_>]) -> Result<RecordBatch> {
+    let rows: Vec<(&ListedBook<'_>, &PriceRow)> = books
+        .iter()
+        .flat_map(|listed| listed.book.rows.iter().map(move |row| (listed, row)))
+        .collect();
+    let text = |pick: &dyn Fn(&PriceRow) -> Option<String>| -> ArrayRef {
+        Arc::new(rows.iter().map(|(_, row)| pick(row)).collect::<StringArray>())
+    };
+    let versions = rows.iter().map(|(listed, _)| listed.book.version());
+    let active = rows.iter().map(|(listed, _)| Some(listed.is_active));
+    let mut columns: Vec<ArrayRef> = vec![
+        Arc::new(StringArray::from_iter_values(versions)),
+        Arc::new(active.collect::<BooleanArray>()),
+        text(&|row| organization_id(&row.scope)),
+        text(&|row| api_key_id(&row.scope)),
+        text(&|row| Some(row.provider.clone())),
+        text(&|row| Some(row.model.clone())),
+        dates(rows.iter().map(|(_, row)| row.valid_from)),
+        dates(rows.iter().map(|(_, row)| row.valid_to)),
+    ];
+    for class in 0..RATE_COLUMNS.len() {
+        columns.push(decimals(rows.iter().map(|(_, row)| row.rates.classes()[class]), 18, 12)?);
     }
+    columns.push(decimals(rows.iter().map(|(_, row)| row.discount.map(Percent::micros)), 12, 6)?);
+    columns.push(decimals(rows.iter().map(|(_, row)| markup(row).map(Percent::micros)), 12, 6)?);
+    for class in 0..CHARGED_COLUMNS.len() {
+        let rates = rows.iter().map(|(_, row)| own_rates(row)?.classes()[class]);
+        columns.push(decimals(rates, 18, 12)?);
+    }
+    RecordBatch::try_new(model_prices_schema(), columns).internal("building model_prices")
+}
 
-    fn rates(&self, pick: fn(&Rates) -> Option<i128>) -> Result<ArrayRef> {
-        let picos = self.rows.iter().map(|row| pick(&row.rates)).collect::<Decimal128Array>();
-        let picos = picos.with_precision_and_scale(18, 12).internal("building model_prices")?;
-        Ok(Arc::new(picos))
+fn organization_id(scope: &Scope) -> Option<String> {
+    match scope {
+        Scope::Global => None,
+        Scope::Organization(id) => Some(id.clone()),
+        Scope::ApiKey { organization_id, .. } => Some(organization_id.clone()),
     }
+}
+
+fn api_key_id(scope: &Scope) -> Option<String> {
+    match scope {
+        Scope::ApiKey { api_key_id, .. } => Some(api_key_id.clone()),
+        _ => None,
+    }
+}
+
+fn markup(row: &PriceRow) -> Option<Percent> {
+    match row.charge {
+        Some(Charge::Markup(markup)) => Some(markup),
+        _ => None,
+    }
+}
+
+fn own_rates(row: &PriceRow) -> Option<&Rates> {
+    match &row.charge {
+        Some(Charge::Own(rates)) => Some(rates),
+        _ => None,
+    }
+}
+
+fn decimals(
+    values: impl Iterator<Item = Option<i128>>,
+    precision: u8,
+    scale: i8,
+) -> Result<ArrayRef> {
+    let values = values.collect::<Decimal128Array>();
+    let values = values.with_precision_and_scale(precision, scale);
+    Ok(Arc::new(values.internal("building model_prices")?))
 }
 
 fn dates(days: impl Iterator<Item = Option<NaiveDate>>) -> ArrayRef {

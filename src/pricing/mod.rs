@@ -1,60 +1,112 @@
-//! What a call costs: (provider, model, time, tokens) → money, from dated
-//! price lists. Reads no files and uses no floats.
+//! What a call costs and what its user pays: (organization, API key, provider,
+//! model, time, tokens) → money, from versioned price lists. Reads no files
+//! and uses no floats.
 
+mod active;
 mod batch;
+mod difference;
+mod index;
 mod list;
+mod percent;
+mod rates;
+mod reprice;
+mod reprice_report;
+mod row;
 
-use std::collections::HashMap;
-use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 
 use chrono::{DateTime, NaiveDate, Utc};
 
 use crate::error::Result;
-use crate::model::{Money, TokenCounts};
+use crate::model::{CostSource, Money, TokenCounts};
+use index::Index;
+use percent::{Percent, WHOLE, divide_half_even};
+use rates::{Rates, TOKENS_PER_PRICE};
+use row::{Charge, PriceRow};
 
-pub use batch::model_prices_schema;
+pub use active::ActivePrices;
+pub use batch::{ListedBook, model_prices, model_prices_schema};
+pub use difference::BookDifference;
+pub use reprice::{CallCosts, Judgement, Reported, Repricing};
+pub use reprice_report::{RepriceReport, RepriceRow, RepriceSums};
 
 /// The list that is built into the program, and the version it is known by.
 const SHIPPED_VERSION: &str = "2026-11-23";
 const SHIPPED_CSV: &str = include_str!("../../data/prices/2026-11-23.csv");
 
-/// Prices are per this many tokens.
-const TOKENS_PER_PRICE: i128 = 1_000_000;
-
-/// A price list: for each provider and model its prices by period.
+/// One version of the prices. It never changes: other prices are another
+/// version.
 #[derive(Debug)]
 pub struct PriceBook {
     version: String,
-    /// Sorted by provider, model and start of validity.
+    /// As it was handed in, so that what is exported is what was imported.
+    csv_text: String,
+    /// Sorted by scope, provider, model and start of validity.
     rows: Vec<PriceRow>,
-    /// Provider → model → its rows. Nested, so that a lookup by two `&str`
-    /// allocates nothing.
-    index: HashMap<String, HashMap<String, Range<usize>>>,
+    index: Index,
 }
 
-/// The prices of one model in one period.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct PriceRow {
-    provider: String,
-    model: String,
-    /// First day of validity (UTC); `None` is without bound.
-    valid_from: Option<NaiveDate>,
-    /// First day after validity (UTC); `None` is without bound.
-    valid_to: Option<NaiveDate>,
-    rates: Rates,
+/// A call whose price is asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct PriceQuestion<'a> {
+    /// Whose prices.
+    pub organization_id: &'a str,
+    /// The key that was used, where known.
+    pub api_key_id: Option<&'a str>,
+    /// As the event names it.
+    pub provider: &'a str,
+    /// As the event names it.
+    pub model: &'a str,
+    /// When the call happened.
+    pub time: DateTime<Utc>,
+    /// What was used.
+    pub tokens: &'a TokenCounts,
+    /// What the sender says the provider charges; taken as it is.
+    pub reported_actual: Option<Money>,
+    /// What the sender says the user pays; taken as it is.
+    pub reported_charged: Option<Money>,
 }
 
-/// Picos (10⁻¹² USD) per million tokens of each class; `None` is "not priced
-/// separately".
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Rates {
-    input: Option<i128>,
-    cache_read: Option<i128>,
-    cache_write: Option<i128>,
-    cache_write_1h: Option<i128>,
-    output: Option<i128>,
-    reasoning: Option<i128>,
+impl<'a> PriceQuestion<'a> {
+    /// What everybody's prices make of a call of which nothing was reported.
+    pub fn new(
+        provider: &'a str,
+        model: &'a str,
+        time: DateTime<Utc>,
+        tokens: &'a TokenCounts,
+    ) -> Self {
+        Self {
+            organization_id: "",
+            api_key_id: None,
+            provider,
+            model,
+            time,
+            tokens,
+            reported_actual: None,
+            reported_charged: None,
+        }
+    }
+}
+
+/// What a call costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Priced<'book> {
+    /// What the provider charges; `None` is unpriced.
+    pub actual: Option<Money>,
+    /// What the user pays; never `None` where `actual` is known.
+    pub charged: Option<Money>,
+    /// Where `actual` came from.
+    pub cost_source: CostSource,
+    /// The list, where one of the two amounts was computed from it.
+    pub price_version: Option<&'book str>,
+}
+
+/// What the rows of a list say of one call.
+#[derive(Debug, Default)]
+struct Terms<'book> {
+    rates: Option<&'book Rates>,
+    discount: Option<Percent>,
+    charge: Option<&'book Charge>,
 }
 
 impl PriceBook {
@@ -64,12 +116,8 @@ impl PriceBook {
     /// Fails with the line, column, value and rule of the first mistake.
     pub fn parse(version: &str, csv_text: &str) -> Result<Self> {
         let rows = list::read_rows(csv_text)?;
-        let mut index: HashMap<String, HashMap<String, Range<usize>>> = HashMap::new();
-        for (at, row) in rows.iter().enumerate() {
-            let models = index.entry(row.provider.clone()).or_default();
-            models.entry(row.model.clone()).or_insert(at..at).end = at + 1;
-        }
-        Ok(Self { version: version.to_owned(), rows, index })
+        let index = Index::of(&rows);
+        Ok(Self { version: version.to_owned(), csv_text: csv_text.to_owned(), rows, index })
     }
 
     /// The price list that is built into the program.
@@ -86,73 +134,113 @@ impl PriceBook {
         &self.version
     }
 
-    /// What `tokens` cost at `time`, rounded once, half-even, to 10⁻¹² USD.
+    /// The list as it was handed in, byte for byte.
+    pub fn csv_text(&self) -> &str {
+        &self.csv_text
+    }
+
+    /// How many rows it has.
+    pub fn rows(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// What a call costs, and what its user pays.
     ///
-    /// `None` means unpriced: the list does not know the model at that time,
-    /// a class that was used has no price, or the sum is beyond what
-    /// [`Money`] holds. Unknown is never 0.
-    pub fn price(
-        &self,
-        provider: &str,
-        model: &str,
-        time: DateTime<Utc>,
-        tokens: &TokenCounts,
-    ) -> Option<Money> {
-        let range = self.index.get(provider)?.get(model)?;
-        let date = time.date_naive();
-        let row = self.rows.get(range.clone())?.iter().find(|row| row.is_valid_on(date))?;
-        row.rates.cost(tokens)
+    /// The actual cost is the reported one, else list price × (1 − discount).
+    /// The charged cost is the reported one, else by our own prices or actual
+    /// × (1 + markup), else the actual one. Actual is rounded first, once,
+    /// half-even, to 10⁻¹² USD; a markup applies to the rounded actual, and
+    /// its result is rounded once more: so charged follows from what is
+    /// stored, whether actual was computed or reported.
+    ///
+    /// Unpriced is what the list does not know at that time, what uses a class
+    /// without a price, and what is beyond [`Money::EVENT_PICOS_MAX`]. Unknown
+    /// is never 0. A charge beyond that bound is not applied.
+    pub fn price(&self, question: &PriceQuestion<'_>) -> Priced<'_> {
+        let terms = self.terms(question);
+        let computed = match question.reported_actual {
+            Some(_) => None,
+            None => terms.actual(question.tokens),
+        };
+        let actual = question.reported_actual.or(computed);
+        let charge = match question.reported_charged {
+            Some(_) => None,
+            None => terms.charge(question.tokens, actual),
+        };
+        let from_list = computed.is_some() || charge.is_some();
+        Priced {
+            actual,
+            charged: question.reported_charged.or(charge).or(actual),
+            cost_source: match (question.reported_actual, computed) {
+                (Some(_), _) => CostSource::Reported,
+                (None, Some(_)) => CostSource::Computed,
+                (None, None) => CostSource::Unpriced,
+            },
+            price_version: from_list.then_some(self.version.as_str()),
+        }
     }
 
-    /// Whether the list has a price, at any time, for this model.
+    /// Whether the list has a price for everybody, at any time, of exactly
+    /// this model.
     pub fn knows(&self, provider: &str, model: &str) -> bool {
-        self.index.get(provider).is_some_and(|models| models.contains_key(model))
+        let rows = self.rows.get(self.index.exact(provider, model)).unwrap_or_default();
+        rows.iter().any(|row| row.rates.any())
     }
-}
 
-impl PriceRow {
-    fn is_valid_on(&self, date: NaiveDate) -> bool {
-        self.valid_from.is_none_or(|from| from <= date) && self.valid_to.is_none_or(|to| date < to)
-    }
-}
-
-impl Rates {
-    /// The exact sum over the classes, rounded once. A class without tokens
-    /// needs no price.
-    fn cost(&self, tokens: &TokenCounts) -> Option<Money> {
-        // Reasoning tokens are a part of the output tokens, never more.
-        let reasoning =
-            if self.reasoning.is_some() { tokens.reasoning.min(tokens.output) } else { 0 };
-        let cache_write = self.cache_write.or(self.input);
-        let charges = [
-            (tokens.input, self.input),
-            (tokens.cache_read, self.cache_read.or(self.input)),
-            (tokens.cache_write, cache_write),
-            (tokens.cache_write_1h, self.cache_write_1h.or(cache_write)),
-            (tokens.output - reasoning, self.output),
-            (reasoning, self.reasoning),
-        ];
-        // No overflow: a rate is below 10¹⁸ and a count below 10¹⁹, so that
-        // six products stay below 10³⁸.
-        let mut sum = 0_i128;
-        for (count, rate) in charges {
-            if count != 0 {
-                sum += i128::from(count) * rate?;
+    /// Each term comes from the most specific row that states it. A discount
+    /// is one on the prices of its own row or of wider ones: it never reaches
+    /// prices that are more specific than itself.
+    fn terms(&self, question: &PriceQuestion<'_>) -> Terms<'_> {
+        let date = question.time.date_naive();
+        let PriceQuestion { organization_id, api_key_id, provider, model, .. } = *question;
+        let mut terms = Terms::default();
+        for place in self.index.places(organization_id, api_key_id, provider, model) {
+            let Some(row) = self.row_on(place, date) else { continue };
+            if terms.rates.is_none() {
+                terms.discount = terms.discount.or(row.discount);
+                terms.rates = row.rates.any().then_some(&row.rates);
+            }
+            terms.charge = terms.charge.or(row.charge.as_ref());
+            if terms.rates.is_some() && terms.charge.is_some() {
+                break;
             }
         }
-        Money::from_picos(divide_half_even(sum, TOKENS_PER_PRICE))
+        terms
+    }
+
+    fn row_on(&self, place: std::ops::Range<usize>, date: NaiveDate) -> Option<&PriceRow> {
+        self.rows.get(place)?.iter().find(|row| row.is_valid_on(date))
     }
 }
 
-/// `value / divisor` rounded to the nearest integer, ties to the even one.
-fn divide_half_even(value: i128, divisor: i128) -> i128 {
-    let (quotient, remainder) = (value.div_euclid(divisor), value.rem_euclid(divisor));
-    let up = match (2 * remainder).cmp(&divisor) {
-        std::cmp::Ordering::Less => false,
-        std::cmp::Ordering::Equal => quotient % 2 != 0,
-        std::cmp::Ordering::Greater => true,
-    };
-    quotient + i128::from(up)
+impl Terms<'_> {
+    /// List price × (1 − discount), exact, then rounded once.
+    fn actual(&self, tokens: &TokenCounts) -> Option<Money> {
+        let list = self.rates?.sum(tokens)?;
+        let factor = self.discount.map_or(WHOLE, Percent::off_whole);
+        // What overflows here is beyond a trillion dollars.
+        let scaled = list.checked_mul(factor)?;
+        event_money(divide_half_even(scaled, TOKENS_PER_PRICE * WHOLE))
+    }
+
+    /// What the list makes the user pay; `None` where it says nothing of it.
+    fn charge(&self, tokens: &TokenCounts, actual: Option<Money>) -> Option<Money> {
+        match self.charge? {
+            Charge::Own(rates) => {
+                event_money(divide_half_even(rates.sum(tokens)?, TOKENS_PER_PRICE))
+            }
+            Charge::Markup(markup) => {
+                let scaled = actual?.picos().checked_mul(markup.onto_whole())?;
+                event_money(divide_half_even(scaled, WHOLE))
+            }
+        }
+    }
+}
+
+/// An amount that the column of one event can hold.
+fn event_money(picos: i128) -> Option<Money> {
+    let fits = (0..=Money::EVENT_PICOS_MAX).contains(&picos);
+    if fits { Money::from_picos(picos) } else { None }
 }
 
 #[cfg(test)]

@@ -1,3 +1,6 @@
+mod naive;
+mod terms;
+
 use super::*;
 
 const HEADER: &str = "provider,model,valid_from,valid_to,input_usd_per_mtok,cache_read_usd_per_mtok,\
@@ -16,8 +19,8 @@ fn time(text: &str) -> DateTime<Utc> {
 }
 
 fn cost(book: &PriceBook, provider: &str, model: &str, tokens: TokenCounts) -> Option<String> {
-    let money = book.price(provider, model, time("2026-11-01T00:00:00Z"), &tokens);
-    money.map(|money| money.to_string())
+    let question = PriceQuestion::new(provider, model, time("2026-11-01T00:00:00Z"), &tokens);
+    book.price(&question).actual.map(|money| money.to_string())
 }
 
 #[test]
@@ -99,7 +102,8 @@ fn a_period_starts_on_its_first_day_and_ends_before_its_last() {
         ("2026-02-28T23:59:59Z", Some("1")),
         ("2026-03-01T00:00:00Z", None),
     ] {
-        let money = book.price("p", "m", time(at), &tokens).map(|money| money.to_string());
+        let priced = book.price(&PriceQuestion::new("p", "m", time(at), &tokens));
+        let money = priced.actual.map(|money| money.to_string());
         assert_eq!(money.as_deref(), usd, "{at}");
     }
 }
@@ -145,15 +149,23 @@ fn a_mistake_is_named_by_line_column_value_and_rule() {
         let message = refused(rows);
         assert!(message.contains(expected), "{message}");
     }
-    let header = PriceBook::parse("test", "provider,model\n").expect_err("refused");
-    assert!(header.to_string().contains("line 1 of the price list is \"provider,model\""));
+    for (header, expected) in [
+        ("provider,price\n", "line 1 of the price list names a column \"price\"; the columns are"),
+        ("provider,valid_from\n", "line 1 of the price list has no column model"),
+        ("provider,model,provider\n", "line 1 of the price list names the column provider twice"),
+    ] {
+        let message = PriceBook::parse("test", header).expect_err("refused").to_string();
+        assert!(message.starts_with(expected), "{message}");
+    }
 }
 
 #[test]
 fn the_shipped_list_becomes_a_table_of_every_row() {
     let book = PriceBook::shipped();
-    let batch = book.to_batch().expect("batch");
-    assert_eq!((batch.num_rows(), batch.num_columns()), (1_190, 11));
+    let listed = ListedBook { book, is_active: true };
+    let batch = model_prices(&[listed, listed]).expect("batch");
+    assert_eq!((batch.num_rows(), batch.num_columns()), (2 * 1_190, 22));
+    assert_eq!(book.csv_text(), SHIPPED_CSV);
     assert_eq!(book.version(), "2026-11-23");
     assert!(book.knows("openai", "gpt-4o") && !book.knows("openai", "gpt-4O"));
 }

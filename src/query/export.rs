@@ -41,6 +41,20 @@ pub struct ExportRequest {
 }
 
 impl Queries {
+    /// The dates that have rows under `filter`, rising.
+    pub async fn days_with_rows(
+        &self,
+        view: &Arc<View>,
+        filter: &UsageFilter,
+    ) -> Result<Vec<NaiveDate>> {
+        let days = self.usage(view, filter, &[Dimension::Date], DateBucket::Day).await?;
+        let mut dates = Row::all(&days)
+            .filter_map(|row| row.date("usage_date").transpose())
+            .collect::<Result<Vec<NaiveDate>>>()?;
+        dates.sort_unstable();
+        Ok(dates)
+    }
+
     /// The batches of an export in order, all with the same columns and at
     /// least one of them, so that even an empty export has a header. Dates
     /// rise; within a date, groups are in the order of their dimensions.
@@ -78,11 +92,7 @@ impl Queries {
         {
             return Ok(vec![filter.clone()]);
         }
-        let days = self.usage(view, filter, &[Dimension::Date], DateBucket::Day).await?;
-        let mut dates = Row::all(&days)
-            .filter_map(|row| row.date("usage_date").transpose())
-            .collect::<Result<Vec<NaiveDate>>>()?;
-        dates.sort_unstable();
+        let mut dates = self.days_with_rows(view, filter).await?;
         if dates.is_empty() {
             let first = bucket_starts(filter, DateBucket::Day).first().copied();
             dates.push(first.unwrap_or(filter.date_from));

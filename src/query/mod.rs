@@ -19,7 +19,9 @@ mod labels;
 mod list;
 mod measures;
 mod ratio;
+mod reconciliation;
 mod sql;
+mod unpriced;
 mod usage;
 
 #[cfg(test)]
@@ -46,6 +48,10 @@ pub use corrections::{EventName, event_times};
 pub use export::{ExportRequest, ExportRows};
 pub use list::{Item, ListRequest, Page, Position, SORT_NAMES, Step};
 pub use measures::Measures;
+pub use reconciliation::{
+    Cause, Reconciliation, ReconciliationFigures, ReconciliationLine, ReconciliationRequest,
+};
+pub use unpriced::UnpricedModel;
 
 use labels::{Names, label, labelled_schema};
 use measures::{Row, days_of_date};

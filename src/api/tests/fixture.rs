@@ -134,6 +134,7 @@ fn view(folder: &TempDir, with_cube: bool) -> View {
         events: table("usage_events"),
         rejected: table("rejected_events"),
         daily: table("usage_daily"),
+        provider_costs: table("provider_costs"),
         uncovered_files: Vec::new(),
         hot: HotSnapshot::default().with(Arc::new(hot)),
         cube: with_cube.then(|| cube.snapshot(vec![segment])),

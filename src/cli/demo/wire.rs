@@ -10,7 +10,7 @@ use super::catalog::{Caching, FAILED_PERCENT, Model};
 use super::draw::{chance, skewed, uuid_at};
 use super::world::{Key, Organization, Team, User};
 use crate::model::{Money, TokenCounts};
-use crate::pricing::PriceBook;
+use crate::pricing::{PriceBook, PriceQuestion};
 
 /// Prompts below this are not worth caching, tokens.
 const CACHED_TOKENS_MIN: i64 = 1_024;
@@ -148,7 +148,8 @@ impl<'a> CallWriter<'a> {
     /// What the organization pays: the list price and its markup, exactly.
     fn charged_cost(&self, time: DateTime<chrono::Utc>, tokens: &TokenCounts) -> Option<Money> {
         let Conversation { organization, model, .. } = self.conversation;
-        let price = PriceBook::shipped().price(model.provider, model.name, time, tokens)?;
+        let question = PriceQuestion::new(model.provider, model.name, time, tokens);
+        let price = PriceBook::shipped().price(&question).actual?;
         Money::from_picos(price.picos() * (100 + organization.markup_percent) / 100)
     }
 }

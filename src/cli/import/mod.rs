@@ -5,6 +5,7 @@ mod line;
 mod mapping;
 mod ndjson_rows;
 mod parquet_rows;
+mod report;
 mod rows;
 mod state;
 
@@ -20,6 +21,7 @@ use super::feed::{Acknowledged, feed};
 use super::progress::{Progress, grouped};
 use super::target::Target;
 use super::{Outcome, Session};
+use crate::app::{ReportFormat, ReportOptions};
 use crate::error::{Context, Error, ErrorKind, Result};
 use mapping::{Assignment, Mapping};
 use rows::Chunks;
@@ -28,20 +30,26 @@ use state::{ImportState, StateFile};
 /// Reasons for rejection that are printed for each file.
 const REASONS_SHOWN_MAX: usize = 5;
 
-/// Store the events of files: NDJSON, CSV or Parquet
+/// Store the events of files: NDJSON, CSV or Parquet; or a provider's report
 ///
 /// Events that are stored already count as duplicates, so an import can be
 /// repeated. One that was interrupted goes on where it was; a file that is done
 /// is left alone unless --again is given. A row without event_id gets one from
 /// the file's name and the row's number, and a row without source gets
 /// import:FILE. Exits 3 if rows were not stored, and says why.
+///
+/// A provider's report (--format openai-usage, openai-costs, anthropic-usage,
+/// anthropic-costs) holds no events: it is kept for `spendlake reconcile`, and
+/// takes the place of what was imported of the same account and days before.
+/// The files of one command are the pages of one report.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   spendlake import events.ndjson.zst more/*.jsonl.gz
   spendlake import trace.csv --map TIMESTAMP=event_time --map ContextTokens=input_tokens \\
     --set organization_id=6f1c0a52-6f0e-4f6e-9a53-0d6f7c1b2a01 --set provider=openai --set model=gpt-4o
-  spendlake import export.parquet --map project=tags.project")]
+  spendlake import export.parquet --map project=tags.project
+  spendlake import --format anthropic-costs page1.json page2.json")]
 pub(super) struct ImportArgs {
     /// The files; .gz and .zst are unpacked
     #[arg(required = true, value_name = "FILE")]
@@ -55,6 +63,12 @@ pub(super) struct ImportArgs {
     /// Give an event field a constant value where a row has none
     #[arg(long, value_name = "FIELD=VALUE")]
     set: Vec<Assignment>,
+    /// Which of our organizations the account of a provider's report belongs to
+    #[arg(long, value_name = "ID")]
+    organization: Option<String>,
+    /// Which account with the provider a report is of [default: the organization, else `default`]
+    #[arg(long, value_name = "NAME")]
+    account: Option<String>,
     /// Import files again that are done
     #[arg(long)]
     again: bool,
@@ -73,6 +87,14 @@ pub(super) enum FileFormat {
     Csv,
     /// Apache Parquet
     Parquet,
+    /// Pages of OpenAI's /v1/organization/usage/completions
+    OpenaiUsage,
+    /// Pages of OpenAI's /v1/organization/costs
+    OpenaiCosts,
+    /// Pages of Anthropic's usage_report/messages
+    AnthropicUsage,
+    /// Pages of Anthropic's cost_report
+    AnthropicCosts,
 }
 
 /// What became of the rows of one file.
@@ -89,11 +111,40 @@ struct FileReport {
 impl ImportArgs {
     pub(super) async fn run(self, session: &Session) -> Result<Outcome> {
         let mapping = Mapping::new(&self.map, &self.set)?;
+        if let Some(format) = self.format.and_then(FileFormat::report) {
+            return self.import_report(session, format, &mapping).await;
+        }
+        if self.account.is_some() || self.organization.is_some() {
+            return Err(Error::invalid(
+                "--account and --organization are for a provider's report; events name their \
+                 organization: --set organization_id=ID gives one to rows that have none",
+            ));
+        }
         let target = Target::open(session).await?;
         let done = self.import_all(&target, session, &mapping).await;
         let closed = target.close().await;
         let outcome = done?;
         closed.map(|()| outcome)
+    }
+
+    async fn import_report(
+        self,
+        session: &Session,
+        format: ReportFormat,
+        mapping: &Mapping,
+    ) -> Result<Outcome> {
+        if !mapping.is_empty() {
+            return Err(Error::invalid(format!(
+                "--map and --set are for CSV and Parquet; {} has fields of its own",
+                format.name()
+            )));
+        }
+        let options = ReportOptions {
+            account: self.account,
+            organization_id: self.organization,
+            source_file: None,
+        };
+        report::import(session, format, &self.files, options, self.json).await
     }
 
     async fn import_all(
@@ -149,6 +200,17 @@ impl ImportArgs {
 }
 
 impl FileFormat {
+    /// The report that such a file is of; `None` when it holds events.
+    fn report(self) -> Option<ReportFormat> {
+        match self {
+            Self::Ndjson | Self::Csv | Self::Parquet => None,
+            Self::OpenaiUsage => Some(ReportFormat::OpenaiUsage),
+            Self::OpenaiCosts => Some(ReportFormat::OpenaiCosts),
+            Self::AnthropicUsage => Some(ReportFormat::AnthropicUsage),
+            Self::AnthropicCosts => Some(ReportFormat::AnthropicCosts),
+        }
+    }
+
     /// The format that the name of `path` says, compression aside.
     fn of(path: &Path) -> Result<Self> {
         let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();

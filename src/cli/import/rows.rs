@@ -81,6 +81,12 @@ impl Chunks {
             }
             FileFormat::Ndjson => Box::new(NdjsonRows::new(open_text(path)?)),
             FileFormat::Csv => Box::new(CsvRows::new(open_text(path)?, mapping, &name)?),
+            FileFormat::OpenaiUsage
+            | FileFormat::OpenaiCosts
+            | FileFormat::AnthropicUsage
+            | FileFormat::AnthropicCosts => {
+                return Err(Error::internal(format!("{name} is a report and has no events")));
+            }
             FileFormat::Parquet => Box::new(ParquetRows::open(open(path)?, mapping, &name)?),
         };
         rows.skip(rows_done)?;
@@ -126,7 +132,7 @@ fn open(path: &Path) -> Result<File> {
 }
 
 /// A text file, unpacked where its name ends in .gz or .zst.
-fn open_text(path: &Path) -> Result<Box<dyn BufRead + Send>> {
+pub(super) fn open_text(path: &Path) -> Result<Box<dyn BufRead + Send>> {
     let file = open(path)?;
     let reader: Box<dyn Read + Send> = match path.extension().and_then(|end| end.to_str()) {
         Some("gz") => Box::new(flate2::read::MultiGzDecoder::new(BufReader::new(file))),

@@ -52,8 +52,7 @@ pub(super) struct SqlArgs {
 
 impl SqlArgs {
     pub(super) async fn run(self, session: &Session) -> Result<Outcome> {
-        let terminal = std::io::stdout().is_terminal();
-        let format = self.format.unwrap_or(if terminal { Format::Table } else { Format::Csv });
+        let format = shown_format(self.format);
         let statement = match (&self.statement, &self.file) {
             (Some(text), _) => Some(text.clone()),
             (None, Some(path)) => Some(read_file(path)?),
@@ -68,6 +67,21 @@ impl SqlArgs {
         source.close().await?;
         done.map(|()| Outcome::Done)
     }
+}
+
+/// What was asked for, else what suits the reader.
+fn shown_format(asked: Option<Format>) -> Format {
+    let terminal = std::io::stdout().is_terminal();
+    asked.unwrap_or(if terminal { Format::Table } else { Format::Csv })
+}
+
+/// Answers one statement of ours.
+pub(super) async fn print_answer(session: &Session, text: &str) -> Result<()> {
+    const TABLE_ROWS_MAX: usize = 1_000;
+    let source = SqlSource::open(session).await?;
+    let done = answer(&source, text, shown_format(None), TABLE_ROWS_MAX).await;
+    source.close().await?;
+    done
 }
 
 fn read_file(path: &std::path::Path) -> Result<String> {

@@ -235,6 +235,7 @@ pub(super) fn view(
         events: snapshot(&TABLES[0], events),
         rejected: snapshot(&TABLES[1], Vec::new()),
         daily: snapshot(&TABLES[2], daily),
+        provider_costs: snapshot(&TABLES[3], Vec::new()),
         uncovered_files,
         hot: batches,
         cube: None,

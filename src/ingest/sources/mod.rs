@@ -3,17 +3,26 @@
 //! source it came from.
 
 mod native;
+mod otlp;
 
 use super::prepare::IntakeLimits;
 use super::rejected::Rejection;
 use super::wire::WireEvent;
 use crate::error::Result;
 
+pub use otlp::OtlpEncoding;
+
 /// The format of a payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SourceFormat {
     /// Our own fields: one object, an array, or one object a line.
     Native,
+    /// An OTLP export of log records.
+    OtlpLogs(OtlpEncoding),
+    /// An OTLP export of spans.
+    OtlpTraces(OtlpEncoding),
+    /// An OTLP export of metrics, of which none is stored.
+    OtlpMetrics(OtlpEncoding),
 }
 
 /// One event that an adapter found in a payload.
@@ -35,6 +44,9 @@ impl SourceFormat {
     ) -> Result<Vec<Draft<'a>>> {
         match self {
             Self::Native => Ok(native::drafts(body, limits)),
+            Self::OtlpLogs(encoding) => otlp::logs(body, encoding),
+            Self::OtlpTraces(encoding) => otlp::traces(body, encoding),
+            Self::OtlpMetrics(encoding) => otlp::metrics(body, encoding),
         }
     }
 }
@@ -44,8 +56,7 @@ const ORGANIZATION_NAMESPACE: uuid::Uuid = uuid::uuid!("5f0c6b1e-3c1d-5b58-9a53-
 
 /// The organization that a source calls `name`: itself when it is a UUID, else
 /// the name-based UUID (RFC 9562, version 5) of the name, always the same.
-#[allow(dead_code, reason = "the adapters that need it follow")]
-pub(super) fn organization_id_of(name: &str) -> String {
+pub fn organization_id_of(name: &str) -> String {
     let id = uuid::Uuid::try_parse(name);
     id.unwrap_or_else(|_| uuid::Uuid::new_v5(&ORGANIZATION_NAMESPACE, name.as_bytes()))
         .hyphenated()

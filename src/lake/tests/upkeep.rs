@@ -129,7 +129,7 @@ async fn a_lake_opens_its_three_tables_in_their_folders() {
     let folder = tempfile::tempdir().expect("folder");
     let lake = Lake::open(folder.path(), &options()).await.expect("lake");
     let names = lake.tables().map(|table| table.spec().name);
-    assert_eq!(names, ["usage_events", "rejected_events", "usage_daily"]);
+    assert_eq!(names, ["usage_events", "rejected_events", "usage_daily", "provider_costs"]);
     for name in names {
         assert!(folder.path().join("lake").join(name).join("_delta_log").is_dir());
     }
