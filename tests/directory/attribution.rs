@@ -198,3 +198,18 @@ async fn events_are_stored_while_the_directory_is_out_of_reach() {
     let refused = app.send("PUT", &of(ORGANIZATION, ""), json!({"name": "Acme"})).await;
     assert_eq!(refused.status, 503, "{}", refused.text());
 }
+
+#[tokio::test]
+async fn thousands_of_new_ids_are_all_registered_and_known_after_a_restart() {
+    let mut app = TestApp::new().await;
+    for part in 0..4 {
+        let events = (0..500).map(|number| {
+            let id = format!("{part}-{number}");
+            event_with(&id, json!({"user_id": format!("user-{id}")}))
+        });
+        app.store(lines(&events.collect::<Vec<_>>())).await;
+    }
+    app.restart().await;
+    let users = app.sql("SELECT count(*) AS users FROM users WHERE origin = 'seen'").await;
+    assert_eq!(users[0]["users"], 2000);
+}
