@@ -24,8 +24,6 @@ use crate::error::{ErrorKind, Result};
 use crate::flush::{IngestReport, LineStatus};
 use crate::ingest::{OtlpEncoding, SourceFormat};
 
-/// The organization of records that name none.
-
 /// What an export holds.
 #[derive(Debug, Clone, Copy)]
 enum Signal {
