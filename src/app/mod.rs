@@ -9,7 +9,6 @@ mod verify;
 
 use std::sync::{Arc, OnceLock};
 
-use arc_swap::ArcSwap;
 use bytes::Bytes;
 
 use crate::api::{Incoming, IngestDoor};
@@ -21,7 +20,6 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::flush::{Opening, Store, View};
 use crate::ingest::{Intake, IntakeLimits};
-use crate::model::ClosedMonths;
 use crate::prices::{PriceParts, Prices, RepriceRequest};
 use crate::pricing::RepriceReport;
 use crate::query::{Queries, off_workers};
@@ -58,7 +56,6 @@ pub struct App {
     prices: Arc<Prices>,
     door: Arc<IngestDoor>,
     corrector: Arc<Corrector>,
-    closed_months: Arc<ArcSwap<ClosedMonths>>,
 }
 
 impl App {
@@ -78,9 +75,7 @@ impl App {
         };
         let prices = Prices::open(&config.data_dir, parts)?;
         let limits = IntakeLimits::from(config);
-        let closed_months: Arc<ArcSwap<ClosedMonths>> = Arc::default();
-        let months = Arc::clone(&closed_months);
-        let intake = Arc::new(Intake::new(names.clone(), prices.active(), months, limits));
+        let intake = Arc::new(Intake::new(names.clone(), prices.active(), limits));
         let directory = Arc::new(OnceLock::new());
         let corrector = Corrector::new(CorrectorParts {
             store: Arc::clone(&store),
@@ -89,7 +84,6 @@ impl App {
             directory: names.clone(),
             directory_store: Arc::clone(&directory),
             clock: Arc::clone(&clock),
-            closed_months: Arc::clone(&closed_months),
         });
         let registrar = Arc::new(OnceLock::new());
         let clocks = Arc::clone(&clock);
@@ -110,7 +104,6 @@ impl App {
             prices,
             door: Arc::new(door),
             corrector: Arc::new(corrector),
-            closed_months,
         }))
     }
 
@@ -122,7 +115,7 @@ impl App {
             application: format!("node/{}", self.node.node_id),
             epoch: self.node.epoch,
             directory_lock: Arc::<lock::FileLock>::clone(&self.lock),
-            closed_months: Arc::clone(&self.closed_months),
+            directory: self.names.clone(),
         };
         let store = Store::open(&self.config, opening, Arc::clone(&self.clock)).await?;
         self.store.set(Arc::new(store)).map_err(|_| Error::internal("the store was opened twice"))

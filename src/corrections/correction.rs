@@ -11,7 +11,7 @@ use super::void::taken;
 use crate::directory::{Audit, Directory};
 use crate::error::Result;
 use crate::flush::{Corrections, View};
-use crate::model::{ClosedMonths, CorrectionStamp, NewCosts, reversals, with_costs};
+use crate::model::{CorrectionStamp, NewCosts, reversals, with_costs};
 
 /// A correction under way. While it lives, no other one changes stored events.
 #[derive(Debug)]
@@ -20,7 +20,6 @@ pub struct Correction<'a> {
     pub(super) corrections: Corrections,
     pub(super) stamp: CorrectionStamp,
     pub(super) directory: Arc<Directory>,
-    pub(super) closed_months: Arc<ClosedMonths>,
 }
 
 impl Correction<'_> {
@@ -36,7 +35,7 @@ impl Correction<'_> {
 
     /// The rows that take `rows` back.
     pub(super) fn reversals(&self, rows: &RecordBatch) -> Result<RecordBatch> {
-        let bookings = bookings(rows, &self.directory, &self.closed_months, self.stamp.at)?;
+        let bookings = bookings(rows, &self.directory, self.stamp.at)?;
         reversals(rows, &bookings, &self.stamp)
     }
 
@@ -44,7 +43,7 @@ impl Correction<'_> {
     pub async fn recost(&self, rows: &RecordBatch, changes: Vec<(usize, NewCosts)>) -> Result<()> {
         let (places, costs): (Vec<usize>, Vec<NewCosts>) = changes.into_iter().unzip();
         let old = taken(rows, &places)?;
-        let bookings = bookings(&old, &self.directory, &self.closed_months, self.stamp.at)?;
+        let bookings = bookings(&old, &self.directory, self.stamp.at)?;
         let back = reversals(&old, &bookings, &self.stamp)?;
         let new = with_costs(&old, &costs, &bookings, &self.stamp)?;
         self.corrections.append(vec![back, new]).await

@@ -13,14 +13,12 @@ mod void;
 use std::fmt::Debug;
 use std::sync::{Arc, OnceLock};
 
-use arc_swap::ArcSwap;
-
 use crate::clock::Clock;
 use crate::directory::{DirectoryStore, SharedDirectory};
 use crate::error::{Error, Result};
 use crate::flush::Store;
 use crate::ingest::Intake;
-use crate::model::{ClosedMonths, CorrectionStamp};
+use crate::model::CorrectionStamp;
 use crate::query::Queries;
 
 pub use correction::Correction;
@@ -51,8 +49,6 @@ pub struct CorrectorParts {
     pub directory_store: Arc<OnceLock<Arc<DirectoryStore>>>,
     /// Stamps corrections.
     pub clock: Arc<dyn Clock>,
-    /// The months whose rows never change again.
-    pub closed_months: Arc<ArcSwap<ClosedMonths>>,
 }
 
 impl Corrector {
@@ -81,7 +77,6 @@ impl Corrector {
             corrections,
             stamp: self.stamp(),
             directory: self.parts.directory.load(),
-            closed_months: self.parts.closed_months.load_full(),
         })
     }
 

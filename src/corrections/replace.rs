@@ -96,7 +96,7 @@ struct Replacement<'a> {
 impl<'a> Replacement<'a> {
     fn new(correction: &'a Correction<'a>, mut prepared: PreparedRequest) -> Result<Self> {
         // Months may have been closed while the request waited.
-        prepared.rebook(&correction.closed_months)?;
+        prepared.rebook(&correction.directory)?;
         let names = names(&prepared.rows)?;
         Ok(Self { correction, prepared, names, statuses: HashMap::new(), written: vec![] })
     }

@@ -4,7 +4,6 @@ use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use arc_swap::ArcSwap;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
@@ -27,7 +26,6 @@ use crate::config::Config;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::ingest::PreparedRequest;
 use crate::lake::Lake;
-use crate::model::ClosedMonths;
 use crate::wal::{DiskStorage, WalStorage};
 
 /// Everything of one data directory that changes.
@@ -45,7 +43,6 @@ pub struct Store {
     stop: watch::Sender<bool>,
     /// Held by whoever corrects stored events.
     correcting: Arc<tokio::sync::Mutex<()>>,
-    closed_months: Arc<ArcSwap<ClosedMonths>>,
 }
 
 /// Figures for the health page and the metrics.
@@ -111,7 +108,7 @@ impl Store {
             state: Arc::clone(&state),
             flush_wanted: Arc::clone(&flush_wanted),
             flush_rows_max: limits.rows_max,
-            closed_months: Arc::clone(&opening.closed_months),
+            directory: opening.directory,
             _directory_lock: opening.directory_lock,
         };
         let (sender, receiver) = mpsc::channel(config.ingest_queue_max.max(1));
@@ -132,7 +129,6 @@ impl Store {
             background: Mutex::new(Some(tokio::spawn(background))),
             stop,
             correcting: Arc::default(),
-            closed_months: opening.closed_months,
         })
     }
 
@@ -218,11 +214,11 @@ impl Store {
         Corrections::new(Arc::clone(&self.flusher), alone)
     }
 
-    /// Closes months: no frame of the log after this call has rows of them.
-    pub fn publish_closed_months(&self, months: ClosedMonths) {
-        // Frames are prepared and written under this lock.
-        let _log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
-        self.closed_months.store(Arc::new(months));
+    /// Returns once every frame is written that was booked by an earlier state
+    /// of the directory than the current one.
+    pub fn await_booked_frames(&self) {
+        // Frames are booked and written under this lock.
+        drop(self.log.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Commits everything that is hot and covers it by the rollup.

@@ -4,7 +4,6 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
 
 use super::crash::crash_point;
@@ -14,10 +13,10 @@ use super::recover::DirectoryLock;
 use super::report::IngestReport;
 use super::state::State;
 use crate::dedup::Dedup;
+use crate::directory::SharedDirectory;
 use crate::error::{Error, ErrorKind, Result};
 use crate::hot::HotBatch;
 use crate::lake::Lake;
-use crate::model::ClosedMonths;
 use crate::rollup::daily_rows;
 use crate::wal::Wal;
 
@@ -49,9 +48,10 @@ pub(super) struct Writer {
     /// Tells the flusher that more is hot.
     pub(super) flush_wanted: Arc<tokio::sync::Notify>,
     pub(super) flush_rows_max: usize,
-    /// Published under the log's lock, so that no frame after the closing of a
-    /// month has rows of it.
-    pub(super) closed_months: Arc<ArcSwap<ClosedMonths>>,
+    /// Says which months are closed. Read with the log locked, so that who
+    /// closes a month knows by taking the lock that no later frame has rows of
+    /// it.
+    pub(super) directory: SharedDirectory,
     pub(super) _directory_lock: Arc<dyn DirectoryLock>,
 }
 
@@ -87,9 +87,9 @@ impl Writer {
             request.old =
                 self.old_events.read(&request.prepared, covered_since, &self.lake.events)?;
         }
-        let closed_months = self.closed_months.load_full();
+        let directory = self.directory.load();
         for request in group.iter_mut() {
-            request.prepared.rebook(&closed_months)?;
+            request.prepared.rebook(&directory)?;
         }
         let JudgedGroup { content, reports } = judge(group, |key| log.dedup.find(key))?;
         if content.is_empty() {

@@ -25,7 +25,7 @@ pub(super) fn noon() -> DateTime<Utc> {
 /// An intake that knows no directory.
 fn intake(prices: Arc<PriceBook>) -> Intake {
     let limits = IntakeLimits::from(&Config::default());
-    Intake::new(SharedDirectory::default(), prices, Arc::default(), limits)
+    Intake::new(SharedDirectory::default(), prices, limits)
 }
 
 /// Judges a payload as the server would; `prices` is a price list.

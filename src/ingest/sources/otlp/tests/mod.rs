@@ -34,7 +34,6 @@ fn intake() -> Intake {
     Intake::new(
         SharedDirectory::default(),
         Arc::clone(PriceBook::shipped()),
-        Arc::default(),
         IntakeLimits::from(&Config::default()),
     )
 }
