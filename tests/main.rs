@@ -3,10 +3,12 @@
 mod support;
 
 mod bad_input;
+mod closing;
 mod corrections;
 mod crash;
 mod directory;
 mod faults;
+mod forget;
 mod litellm;
 mod model;
 mod old_copies;

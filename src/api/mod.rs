@@ -2,6 +2,8 @@
 //! extracts, calls a question, and shapes the answer; it does no arithmetic.
 
 mod answer;
+mod audit_log;
+mod closed_months;
 mod cloud_events;
 mod compare;
 mod conversations;
@@ -19,6 +21,7 @@ mod lists;
 mod otlp;
 mod params;
 mod prices;
+mod privacy;
 pub mod problem;
 mod provider_reports;
 mod reconciliation;
@@ -60,10 +63,12 @@ use crate::rollup::Dimension;
 use answer::{AnswerCache, AnswerName};
 use problem::{Problem, complete_problems};
 
+pub use closed_months::{CloseBody, ClosedMonth, ClosedMonthList};
 pub use directory::DirectoryDoor;
 pub use health::HealthState;
 pub use ingest::{Incoming, IngestDoor, not_ready};
 pub use prices::{ActivationAnswer, PriceVersion, PriceVersions, PutAnswer};
+pub use privacy::{ExpiredTable, ForgetAnswer, ForgetBody, RetentionAnswer, RetentionBody};
 pub use provider_reports::{ImportedReport, ReportOptions};
 pub use reconciliation::{Reconciliation, ReconciliationFigures, ReconciliationItem};
 pub use reprice::{RepriceAnswer, RepriceBody, RepriceGroup, RepriceMeasures};

@@ -24,7 +24,8 @@ use super::health::{self, HealthState};
 use super::ingest::{self, IngestDoor};
 use super::otlp;
 use super::problem::Problem;
-use super::{ApiState, prices, provider_reports, reprice, routes as analytics_routes, serve};
+use super::{ApiState, audit_log, closed_months, privacy};
+use super::{prices, provider_reports, reprice, routes as analytics_routes, serve};
 use crate::clock::Clock;
 use crate::corrections::Corrector;
 use crate::error::{ErrorKind, Result};
@@ -73,12 +74,19 @@ fn all_routes(doors: Doors) -> OpenApiRouter<ApiState> {
     let corrections = OpenApiRouter::new()
         .routes(routes!(corrections::void_events))
         .routes(routes!(corrections::replace_events))
+        .routes(routes!(closed_months::closed_months, closed_months::close_month))
+        .routes(routes!(closed_months::check_closed_months))
+        .routes(routes!(privacy::forget_user))
+        .routes(routes!(privacy::retention))
         .with_state(doors.corrector);
     let prices = OpenApiRouter::new()
         .routes(routes!(prices::price_versions))
         .routes(routes!(prices::price_list, prices::put_price_list))
         .routes(routes!(prices::activate_price_list))
         .with_state(doors.prices);
+    let audit_log = OpenApiRouter::new()
+        .routes(routes!(audit_log::audit_log))
+        .with_state(DirectoryDoor::clone(&doors.directory));
     let health = OpenApiRouter::new()
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
@@ -89,6 +97,7 @@ fn all_routes(doors: Doors) -> OpenApiRouter<ApiState> {
         .merge(ingest)
         .merge(corrections)
         .merge(prices)
+        .merge(audit_log)
         .merge(reprice)
         .merge(health)
 }

@@ -18,7 +18,7 @@ use crate::corrections::{Corrector, CorrectorParts};
 use crate::directory::{DirectoryStore, Registrar, SharedDirectory};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::flush::{Opening, Store, View};
+use crate::flush::{Opening, Retention, Store, View};
 use crate::ingest::{Intake, IntakeLimits};
 use crate::prices::{PriceParts, Prices, RepriceRequest};
 use crate::pricing::RepriceReport;
@@ -51,6 +51,7 @@ pub struct App {
     directory: Arc<OnceLock<Arc<DirectoryStore>>>,
     registrar: Arc<OnceLock<Registrar>>,
     polling: OnceLock<Polling>,
+    upkeep: OnceLock<Polling>,
     /// Empty until the log is replayed.
     store: Arc<OnceLock<Arc<Store>>>,
     prices: Arc<Prices>,
@@ -83,6 +84,7 @@ impl App {
             intake: Arc::clone(&intake),
             directory: names.clone(),
             directory_store: Arc::clone(&directory),
+            retention: Retention::from(config),
             clock: Arc::clone(&clock),
         });
         let registrar = Arc::new(OnceLock::new());
@@ -100,6 +102,7 @@ impl App {
             directory,
             registrar,
             polling: OnceLock::new(),
+            upkeep: OnceLock::new(),
             store,
             prices,
             door: Arc::new(door),
@@ -118,7 +121,16 @@ impl App {
             directory: self.names.clone(),
         };
         let store = Store::open(&self.config, opening, Arc::clone(&self.clock)).await?;
-        self.store.set(Arc::new(store)).map_err(|_| Error::internal("the store was opened twice"))
+        let twice = || Error::internal("the store was opened twice");
+        self.store.set(Arc::new(store)).map_err(|_| twice())?;
+        self.corrector.resume_forgetting().await?;
+        let upkeep = tokio::spawn(drop_expired(Arc::clone(&self.corrector)));
+        self.upkeep.set(Polling(upkeep.abort_handle())).map_err(|_| twice())
+    }
+
+    /// Changes stored events.
+    pub fn corrector(&self) -> &Arc<Corrector> {
+        &self.corrector
     }
 
     /// The directory must be there before the first event: it decides local
@@ -249,7 +261,18 @@ impl App {
     }
 }
 
-/// Looks for other nodes' changes until it is dropped.
+/// Drops days past their age, once an hour.
+async fn drop_expired(corrector: Arc<Corrector>) {
+    const INTERVAL: std::time::Duration = std::time::Duration::from_secs(3600);
+    loop {
+        tokio::time::sleep(INTERVAL).await;
+        if let Err(error) = corrector.expire(false).await {
+            tracing::error!(error = error.full_message(), "retention failed; it is tried again");
+        }
+    }
+}
+
+/// A task that ends with its owner.
 #[derive(Debug)]
 struct Polling(tokio::task::AbortHandle);
 

@@ -6,8 +6,11 @@
 //! and writes, so that no two of them work on the same events.
 
 mod booking;
+mod close;
 mod correction;
+mod forget;
 mod replace;
+mod retention;
 mod void;
 
 use std::fmt::Debug;
@@ -16,12 +19,14 @@ use std::sync::{Arc, OnceLock};
 use crate::clock::Clock;
 use crate::directory::{DirectoryStore, SharedDirectory};
 use crate::error::{Error, Result};
-use crate::flush::Store;
+use crate::flush::{Retention, Store};
 use crate::ingest::Intake;
 use crate::model::CorrectionStamp;
 use crate::query::Queries;
 
+pub use close::ClosingCheck;
 pub use correction::Correction;
+pub use forget::ForgetReport;
 pub use replace::{ReplaceReport, ReplaceResult, ReplaceStatus};
 pub use void::{VoidReport, VoidResult, VoidStatus};
 
@@ -45,6 +50,8 @@ pub struct CorrectorParts {
     pub intake: Arc<Intake>,
     /// Knows time zones.
     pub directory: SharedDirectory,
+    /// How long tables keep their days.
+    pub retention: Retention,
     /// Keeps the audit log; empty until the directory is open.
     pub directory_store: Arc<OnceLock<Arc<DirectoryStore>>>,
     /// Stamps corrections.

@@ -41,6 +41,17 @@ pub enum StoredTable {
     Daily,
 }
 
+impl StoredTable {
+    /// Its name in SQL.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Events => "usage_events",
+            Self::Rejected => "rejected_events",
+            Self::Daily => "usage_daily",
+        }
+    }
+}
+
 /// What a rewrite or a drop changed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RewriteReport {

@@ -27,6 +27,7 @@ mod view;
 mod writer;
 
 pub use corrections::{Corrections, RewriteReport, RewriteRows, StoredTable};
+pub(crate) use crash::crash_point;
 pub use maintenance::CompactReport;
 pub use plan::FlushLimits;
 pub use provider_costs::{ProviderReport, ReplacedReport};

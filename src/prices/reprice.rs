@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::{AsArray, RecordBatch, UInt64Array};
 use arrow::compute::{concat_batches, take_record_batch};
 use chrono::NaiveDate;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Prices;
 use super::calls::Calls;
@@ -48,7 +48,7 @@ impl Prices {
         let correction = corrector.begin().await?;
         let view = correction.view();
         if !request.dry_run {
-            let details = json!({"request": format!("{request:?}")});
+            let details = details_of(request);
             let version = repricing.book.version();
             let reason = format!("priced anew by {version}");
             correction.audit("events.reprice", &reason, details).await?;
@@ -106,6 +106,24 @@ impl Prices {
         };
         places.into_iter().map(day).collect()
     }
+}
+
+/// What the audit log keeps of a request.
+fn details_of(request: &RepriceRequest) -> Value {
+    let filter = &request.filter;
+    json!({
+        "date_from": filter.date_from,
+        "date_to": filter.date_to,
+        "organization_ids": filter.organization_ids,
+        "team_ids": filter.team_ids,
+        "departments": filter.departments,
+        "user_ids": filter.user_ids,
+        "api_key_ids": filter.api_key_ids,
+        "providers": filter.providers,
+        "models": filter.models,
+        "statuses": filter.statuses,
+        "only_unpriced": request.only_unpriced,
+    })
 }
 
 /// A day's rows in the order of recording: what came late was recorded after

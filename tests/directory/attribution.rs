@@ -1,25 +1,13 @@
 //! What an event belongs to, where its sender does not say.
 
-use axum::body::Body;
-use axum::http::{Request, header};
 use serde_json::{Value, json};
 
-use crate::support::app::{Answer, TestApp};
+use crate::support::app::TestApp;
 use crate::support::events::{ORGANIZATION, event, event_with, lines};
 
 pub(crate) const OTHER: &str = "0190a3c2-7b1e-7c00-8000-00001a2b3c4d";
 
 impl TestApp {
-    /// Sends JSON to a route of the directory.
-    pub(crate) async fn send(&self, method: &str, path: &str, body: Value) -> Answer {
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(Body::from(if body.is_null() { String::new() } else { body.to_string() }));
-        self.request(request.expect("a request")).await
-    }
-
     /// Puts a thing of the directory; it must be taken.
     pub(crate) async fn put(&self, path: &str, body: Value) {
         let answer = self.send("PUT", path, body).await;

@@ -128,6 +128,16 @@ impl TestApp {
         self.request(request.body(body.into()).expect("a request")).await
     }
 
+    /// Sends a JSON body to a route.
+    pub(crate) async fn send(&self, method: &str, path: &str, body: Value) -> Answer {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Body::from(if body.is_null() { String::new() } else { body.to_string() }));
+        self.request(request.expect("a request")).await
+    }
+
     /// Stores events that are all new.
     pub(crate) async fn store(&self, body: impl Into<Body>) {
         let answer = self.post(body, None).await;
