@@ -59,6 +59,7 @@ async fn a_closed_month_exports_the_same_bytes_for_ever() {
     assert!(before[1].contains("Ada"), "{}", before[1]);
 
     // What comes late, corrects, renames, or rearranges files.
+    app.clock.advance(chrono::TimeDelta::seconds(1));
     app.store(lines(&[october("late", "eve", "7")])).await;
     let named = json!({"organization_id": ORGANIZATION, "event_id": "a"});
     let body = json!({"events": [named], "reason": "wrong"});

@@ -106,6 +106,7 @@ impl TestApp {
             match App::open(&config, clock.clone()).await {
                 Err(error) if error.kind() == ErrorKind::Busy => {
                     assert!(std::time::Instant::now() < deadline, "{error}");
+                    tokio::task::yield_now().await;
                 }
                 opened => break opened.expect("the app opens again"),
             }
