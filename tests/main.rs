@@ -6,6 +6,7 @@ mod bad_input;
 mod closing;
 mod corrections;
 mod crash;
+mod crash_corrections;
 mod directory;
 mod faults;
 mod forget;

@@ -12,6 +12,7 @@ use super::{Correction, Corrector, check_reason};
 use crate::directory::{Audit, Closing};
 use crate::error::{Error, Result};
 use crate::export::{BatchWriter, Format};
+use crate::flush::crash_point;
 use crate::model::Month;
 use crate::query::{ExportRequest, ExportRows, Measures, everything, off_workers};
 use crate::rollup::{Dimension, UsageFilter};
@@ -60,8 +61,9 @@ impl Corrector {
         check_reason(reason)?;
         self.check_is_over(organization_id, month)?;
         let correction = self.begin().await?;
+        crash_point("before_closing");
         self.store_closing(organization_id, month, reason, &correction).await?;
-        crate::flush::crash_point("after_closing");
+        crash_point("after_closing");
         // Requests that were booked before are in the log after this.
         self.store()?.await_booked_frames();
         self.state_month(organization_id, month).await
