@@ -10,6 +10,7 @@ mod crash_corrections;
 mod directory;
 mod faults;
 mod forget;
+mod history;
 mod litellm;
 mod model;
 mod old_copies;

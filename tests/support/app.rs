@@ -139,6 +139,15 @@ impl TestApp {
         self.request(request.expect("a request")).await
     }
 
+    /// Puts a price list.
+    pub(crate) async fn put_list(&self, version: &str, csv_text: &str) {
+        let request = Request::put(format!("/api/prices/{version}"))
+            .header(header::CONTENT_TYPE, "text/csv")
+            .body(Body::from(csv_text.to_owned()));
+        let answer = self.request(request.expect("a request")).await;
+        assert!(answer.status < 300, "{}", answer.text());
+    }
+
     /// Stores events that are all new.
     pub(crate) async fn store(&self, body: impl Into<Body>) {
         let answer = self.post(body, None).await;
