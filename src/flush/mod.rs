@@ -10,12 +10,14 @@
 mod background;
 mod corrections;
 mod crash;
+mod fair_queue;
 mod flusher;
 mod group;
 mod maintenance;
 mod old_events;
 mod plan;
 mod provider_costs;
+mod queue;
 mod record;
 mod recover;
 mod report;
@@ -27,6 +29,7 @@ mod view;
 mod writer;
 
 pub use corrections::{Corrections, RewriteReport, RewriteRows, StoredTable};
+pub use fair_queue::{QueueStats, may_hold};
 pub use maintenance::CompactReport;
 pub use plan::FlushLimits;
 pub use provider_costs::{ProviderReport, ReplacedReport};

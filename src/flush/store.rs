@@ -6,17 +6,18 @@ use std::thread::JoinHandle;
 
 use arc_swap::ArcSwap;
 use chrono::{DateTime, TimeDelta, Utc};
-use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{Notify, oneshot, watch};
 
 use super::background::Background;
 use super::corrections::Corrections;
+use super::fair_queue::{QueueBounds, QueueStats};
 use super::flusher::Flusher;
 use super::group::PendingRequest;
 use super::maintenance::{CompactReport, CompactScope};
 use super::old_events::{self, OldEventReader, OldEvents};
 use super::plan::FlushLimits;
 use super::provider_costs::{ProviderReport, ReplacedReport};
+use super::queue::{FairSender, fair_channel, tenant_of};
 use super::recover::{Opening, Recovered, create_folders, recover};
 use super::report::IngestReport;
 use super::state::State;
@@ -39,7 +40,7 @@ pub struct Store {
     old_events: Arc<OldEventReader>,
     limits: FlushLimits,
     /// Gone once the store is closed.
-    queue: Mutex<Option<mpsc::Sender<Waiting>>>,
+    queue: Mutex<Option<FairSender<Waiting>>>,
     writer: Mutex<Option<JoinHandle<()>>>,
     background: Mutex<Option<tokio::task::JoinHandle<()>>>,
     stop: watch::Sender<bool>,
@@ -64,6 +65,8 @@ pub struct StoreStats {
     pub cube_bytes: usize,
     /// Memory of the dedup keys, bytes.
     pub dedup_bytes: usize,
+    /// What waits for the log.
+    pub queue: QueueStats,
 }
 
 impl Store {
@@ -114,7 +117,7 @@ impl Store {
             closed_months: Arc::clone(&opening.closed_months),
             _directory_lock: opening.directory_lock,
         };
-        let (sender, receiver) = mpsc::channel(config.ingest_queue_max.max(1));
+        let (sender, receiver) = fair_channel(QueueBounds::from(config));
         let writer = std::thread::Builder::new()
             .name("writer".to_owned())
             .spawn(move || writer.run(receiver))
@@ -182,16 +185,9 @@ impl Store {
                 "the server is stopping; nothing of this request was stored",
             ));
         };
-        sender.try_send(waiting).map_err(|error| match error {
-            TrySendError::Full(_) => Error::new(
-                ErrorKind::Busy,
-                "too many requests wait for the log (ingest_queue_max); nothing of this one was \
-                 stored: send it again",
-            ),
-            TrySendError::Closed(_) => Error::unavailable(
-                "the writer ended; nothing of this request was stored: restart the server",
-            ),
-        })
+        let prepared = &waiting.request.prepared;
+        let (tenant, rows) = (tenant_of(prepared).to_owned(), prepared.lines.len());
+        sender.send(&tenant, rows, waiting)
     }
 
     /// The stored keys of the days of events older than the memory of keys.
@@ -258,9 +254,11 @@ impl Store {
     /// Current figures.
     pub fn stats(&self) -> StoreStats {
         let view = self.state.view();
-        let writer_ended = {
+        let (writer_ended, queue) = {
             let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-            queue.as_ref().is_some_and(mpsc::Sender::is_closed)
+            let queue = queue.as_ref();
+            let stats = queue.map_or(QueueStats::default(), FairSender::stats);
+            (queue.is_some_and(FairSender::is_closed), stats)
         };
         let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         StoreStats {
@@ -270,6 +268,7 @@ impl Store {
             log_failed: log.wal.is_failed() || writer_ended,
             cube_bytes: view.cube.as_ref().map_or(0, |cube| cube.bytes()),
             dedup_bytes: log.dedup.memory_bytes(),
+            queue,
         }
     }
 
