@@ -13,6 +13,7 @@ mod crash;
 mod fair_queue;
 mod flusher;
 mod group;
+mod hot_shares;
 mod maintenance;
 mod old_events;
 mod plan;

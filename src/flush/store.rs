@@ -13,6 +13,7 @@ use super::corrections::Corrections;
 use super::fair_queue::{QueueBounds, QueueStats};
 use super::flusher::Flusher;
 use super::group::PendingRequest;
+use super::hot_shares::over_share;
 use super::maintenance::{CompactReport, CompactScope};
 use super::old_events::{self, OldEventReader, OldEvents};
 use super::plan::FlushLimits;
@@ -157,16 +158,7 @@ impl Store {
         request_id: String,
         received_at: DateTime<Utc>,
     ) -> Result<IngestReport> {
-        let hot_rows = self.state.view().hot.rows();
-        if hot_rows >= self.limits.hot_rows_max {
-            return Err(Error::new(
-                ErrorKind::Busy,
-                format!(
-                    "{hot_rows} rows wait to be written to the lake (hot_rows_max); nothing of \
-                     this request was stored: send it again"
-                ),
-            ));
-        }
+        self.check_hot(&prepared)?;
         let (prepared, old) = self.look_up_old_events(prepared).await?;
         let request = PendingRequest { prepared, old, request_id, received_at };
         let (reply, answer) = oneshot::channel();
@@ -176,6 +168,28 @@ impl Store {
                 "the server is stopping; whether this request was stored is open: send it again",
             )
         })?
+    }
+
+    /// Refuses a request that finds no room in the hot buffer.
+    fn check_hot(&self, prepared: &PreparedRequest) -> Result<()> {
+        let FlushLimits { hot_rows_max, rows_max, .. } = self.limits;
+        let hot_rows = self.state.view().hot.rows();
+        let (tenant, more) = (tenant_of(prepared), prepared.lines.len());
+        let (reason, whose) = if hot_rows >= hot_rows_max {
+            ("hot_rows", format!("{hot_rows} rows"))
+        } else {
+            let held = self.state.hot_rows_of(tenant);
+            if !over_share(held, more, hot_rows, hot_rows_max, rows_max) {
+                return Ok(());
+            }
+            ("hot_rows_share", format!("{held} rows of organization {tenant:?}, its share,"))
+        };
+        metrics::counter!("spendlake_ingest_refused_total", "reason" => reason).increment(1);
+        let message = format!(
+            "{whose} wait to be written to the lake (hot_rows_max {hot_rows_max}); nothing of \
+             this request was stored: send it again"
+        );
+        Err(Error::new(ErrorKind::Busy, message))
     }
 
     fn enqueue(&self, waiting: Waiting) -> Result<()> {

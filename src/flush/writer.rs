@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use super::crash::crash_point;
 use super::group::{JudgedGroup, PendingRequest, judge};
 use super::old_events::OldEventReader;
-use super::queue::FairReceiver;
+use super::queue::{FairReceiver, tenant_of};
 use super::recover::DirectoryLock;
 use super::report::IngestReport;
 use super::state::State;
@@ -123,6 +123,12 @@ impl Writer {
             recorded_at_micros: recorded_at.map_or(0, |at| at.timestamp_micros()),
         };
         self.state.acknowledge(batch, segment);
+        let stored = |report: &IngestReport| report.accepted + report.conflict + report.rejected;
+        let shares = group.iter().zip(&reports).map(|(request, report)| {
+            let rows = usize::try_from(stored(report)).unwrap_or(usize::MAX);
+            (tenant_of(&request.prepared), rows)
+        });
+        self.state.share_hot(sequence, shares);
         metrics::histogram!("spendlake_group_commit_seconds").record(started.elapsed());
         metrics::gauge!("spendlake_wal_bytes").set(approximate(log.wal.bytes()));
         Ok(reports)
