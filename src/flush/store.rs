@@ -1,7 +1,7 @@
 //! The door to everything stored: take events in, take a view, flush, close.
 
 use std::sync::atomic::AtomicI64;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use arc_swap::ArcSwap;
@@ -193,7 +193,7 @@ impl Store {
     }
 
     fn enqueue(&self, waiting: Waiting) -> Result<()> {
-        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let queue = self.queue();
         let Some(sender) = queue.as_ref() else {
             return Err(Error::unavailable(
                 "the server is stopping; nothing of this request was stored",
@@ -265,15 +265,20 @@ impl Store {
         self.flusher.clean_up(retention).await
     }
 
+    /// What waits for the log. Unlike [`Store::stats`] this waits for nothing.
+    pub fn queue_stats(&self) -> QueueStats {
+        self.queue().as_ref().map_or(QueueStats::default(), FairSender::stats)
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Option<FairSender<Waiting>>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Current figures.
     pub fn stats(&self) -> StoreStats {
         let view = self.state.view();
-        let (writer_ended, queue) = {
-            let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-            let queue = queue.as_ref();
-            let stats = queue.map_or(QueueStats::default(), FairSender::stats);
-            (queue.is_some_and(FairSender::is_closed), stats)
-        };
+        let queue = self.queue_stats();
+        let writer_ended = self.queue().as_ref().is_some_and(FairSender::is_closed);
         let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         StoreStats {
             hot_rows: view.hot.rows(),
@@ -289,7 +294,7 @@ impl Store {
     /// Takes no more requests, answers those that wait, flushes, and stops
     /// every thread.
     pub async fn close(&self) -> Result<()> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.queue().take();
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(writer) = writer {
             tokio::task::spawn_blocking(move || writer.join())
