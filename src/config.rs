@@ -62,10 +62,16 @@ settings! {
     line_bytes_max: usize = 1 << 20, "SPENDLAKE_LINE_BYTES_MAX", "Ingest";
     /// Most events in one request [default: 50000]
     request_events_max: usize = 50_000, "SPENDLAKE_REQUEST_EVENTS_MAX", "Ingest";
-    /// Requests that may wait for the log before the server answers 503 [default: 1024]
+    /// Requests that may wait for the log before the server answers 503; one organization gets half [default: 1024]
     ingest_queue_max: usize = 1024, "SPENDLAKE_INGEST_QUEUE_MAX", "Ingest";
-    /// Bodies held in memory at once, bytes, before the server answers 503 [default: 268435456]
+    /// Events of those requests; one organization gets half [default: 500000]
+    ingest_queue_rows_max: usize = 500_000, "SPENDLAKE_INGEST_QUEUE_ROWS_MAX", "Ingest";
+    /// Bodies held in memory at once, bytes, before the server answers 503; one sender gets half [default: 268435456]
     ingest_bytes_max: usize = 256 << 20, "SPENDLAKE_INGEST_BYTES_MAX", "Ingest";
+    /// Events that one sender may send each second before it is answered 429; 0 for any number [default: 0]
+    ingest_events_per_second_max: u32 = 0, "SPENDLAKE_INGEST_EVENTS_PER_SECOND_MAX", "Ingest";
+    /// Bytes of bodies, decompressed, that one sender may send each second; 0 for any number [default: 0]
+    ingest_bytes_per_second_max: u64 = 0, "SPENDLAKE_INGEST_BYTES_PER_SECOND_MAX", "Ingest";
     /// How far ahead of the clock event_time may be, seconds [default: 3600]
     event_future_seconds_max: u32 = 3600, "SPENDLAKE_EVENT_FUTURE_SECONDS_MAX", "Ingest";
     /// Oldest event_time accepted, days; 0 accepts any age [default: 0]

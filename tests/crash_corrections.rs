@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::events::{ORGANIZATION, event_with, lines};
+use crate::support::events::{event_with, lines};
 use crate::support::server::{Client, Server, assert_verifies};
 
 const DAYS: [&str; 3] = ["2026-11-20", "2026-11-21", "2026-11-22"];

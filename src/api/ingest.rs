@@ -6,13 +6,13 @@ use std::sync::{Arc, OnceLock};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde::Serialize;
-use tokio::sync::Semaphore;
 use utoipa::ToSchema;
 
+use super::admission::{Admission, AdmittedBody, Sender};
 use super::cloud_events;
 use super::problem::Problem;
 use crate::clock::Clock;
@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::directory::Registrar;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::flush::{IngestReport, LineResult, LineStatus, Store};
-use crate::ingest::{Encoding, Intake, Payload, Rejection, SourceFormat, decompress};
+use crate::ingest::{Intake, Payload, Rejection, SourceFormat};
 
 /// Everything that a body passes on its way to being stored.
 #[derive(Debug)]
@@ -30,22 +30,19 @@ pub struct IngestDoor {
     pub(super) store: Arc<OnceLock<Arc<Store>>>,
     registrar: Arc<OnceLock<Registrar>>,
     pub(super) clock: Arc<dyn Clock>,
-    body_bytes_max: usize,
+    admission: Admission,
     /// The organization of events that name none, when their request does not
     /// name one either.
     organization_default: Option<String>,
-    /// One permit a KiB of bodies in memory.
-    memory: Semaphore,
-    memory_kib: u32,
 }
 
-/// A plain (uncompressed) body on its way in, and what its request says.
+/// A body on its way in, and what its request says.
 #[derive(Debug)]
 pub struct Incoming {
     /// How to read the body.
     pub format: SourceFormat,
     /// The events.
-    pub body: Bytes,
+    pub body: AdmittedBody,
     /// The organization (a UUID) of events that name none.
     pub organization_id: Option<String>,
     /// See [`Payload::attributes`].
@@ -53,9 +50,10 @@ pub struct Incoming {
 }
 
 impl Incoming {
-    /// A body with our own fields, and nothing beside it.
+    /// A body with our own fields that came by no request.
     pub fn native(body: Bytes) -> Self {
         let (organization_id, attributes) = (None, Vec::new());
+        let body = AdmittedBody::local(body);
         Self { format: SourceFormat::Native, body, organization_id, attributes }
     }
 }
@@ -69,21 +67,10 @@ impl IngestDoor {
         registrar: Arc<OnceLock<Registrar>>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let memory_kib = u32::try_from(config.ingest_bytes_max / 1024).unwrap_or(u32::MAX).max(1);
-        let memory = Semaphore::new(memory_kib as usize);
         let organization = &config.organization_default;
         let organization_default = (!organization.is_empty()).then(|| organization.clone());
-        let body_bytes_max = config.body_bytes_max;
-        Self {
-            intake,
-            store,
-            registrar,
-            clock,
-            body_bytes_max,
-            organization_default,
-            memory,
-            memory_kib,
-        }
+        let admission = Admission::new(config);
+        Self { intake, store, registrar, clock, admission, organization_default }
     }
 
     /// Stores the valid events of a body. When this returns, what it reports as
@@ -97,12 +84,14 @@ impl IngestDoor {
         let store = Arc::clone(self.store.get().ok_or_else(not_ready)?);
         let door = Arc::clone(self);
         let now = self.clock.now();
+        // The memory is held until the answer: what is made of a body is larger.
+        let AdmittedBody { bytes, sender, memory: _memory } = incoming.body;
         // Parsing a large body takes milliseconds; the workers stay free.
         let prepared = tokio::task::spawn_blocking(move || {
             let default = door.organization_default.as_deref();
             let payload = Payload {
                 format: incoming.format,
-                body: &incoming.body,
+                body: &bytes,
                 organization_id: incoming.organization_id.as_deref().or(default),
                 attributes: &incoming.attributes,
             };
@@ -112,6 +101,7 @@ impl IngestDoor {
         if prepared.lines.is_empty() {
             return Ok(IngestReport::default());
         }
+        self.admission.take_events(sender.as_ref(), prepared.lines.len(), now)?;
         let sightings = std::mem::take(&mut prepared.sightings);
         let report = store.ingest(prepared, request_id, now).await?;
         // Stored without the directory; what it does not know it may learn now.
@@ -122,29 +112,13 @@ impl IngestDoor {
     }
 
     /// Reads a request's body within the limits.
-    pub(super) async fn body(&self, headers: &HeaderMap, body: Body) -> Result<Bytes> {
-        let encoding = headers.get(header::CONTENT_ENCODING).and_then(|value| value.to_str().ok());
-        let encoding = Encoding::from_header(encoding)?;
-        let limit = self.body_bytes_max;
-        let bytes = axum::body::to_bytes(body, limit).await.map_err(|error| {
-            if error.to_string().contains("length limit") {
-                Error::new(
-                    ErrorKind::LimitExceeded,
-                    format!(
-                        "the body is larger than {limit} bytes (body_bytes_max); send less at once"
-                    ),
-                )
-            } else {
-                Error::invalid("the body broke off; nothing of it was stored: send it again")
-                    .caused_by(error)
-            }
-        })?;
-        if encoding == Encoding::Identity {
-            return Ok(bytes);
-        }
-        tokio::task::spawn_blocking(move || decompress(bytes, encoding, limit))
-            .await
-            .internal("decompressing a body")?
+    pub(super) async fn body(
+        &self,
+        sender: Sender,
+        headers: &HeaderMap,
+        body: Body,
+    ) -> Result<AdmittedBody> {
+        self.admission.read(sender, headers, body, self.clock.now()).await
     }
 }
 
@@ -256,16 +230,18 @@ impl From<LineResult> for LineAnswer {
         (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
         (status = 415, description = "A CloudEvents format that is not read", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "Every line was refused", body = IngestAnswer),
+        (status = 429, description = "This sender sends too much; nothing was stored", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "Nothing was stored; send it again later", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn post_events(
     State(door): State<Arc<IngestDoor>>,
+    sender: Sender,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
     let (format, attributes) = cloud_events::format_of(&headers)?;
-    take(&door, &headers, body, format, attributes).await
+    take(&door, sender, &headers, body, format, attributes).await
 }
 
 /// Stores calls that a LiteLLM proxy logs.
@@ -285,28 +261,30 @@ pub(super) async fn post_events(
         (status = 400, description = "The body cannot be read", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "Every call was refused", body = IngestAnswer),
+        (status = 429, description = "This sender sends too much; nothing was stored", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "Nothing was stored; send it again later", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn post_litellm(
     State(door): State<Arc<IngestDoor>>,
+    sender: Sender,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    take(&door, &headers, body, SourceFormat::LiteLlm, Vec::new()).await
+    take(&door, sender, &headers, body, SourceFormat::LiteLlm, Vec::new()).await
 }
 
 /// Reads a request's body, stores its events and answers with the verdicts.
 async fn take(
     door: &Arc<IngestDoor>,
+    sender: Sender,
     headers: &HeaderMap,
     body: Body,
     format: SourceFormat,
     attributes: Vec<(String, String)>,
 ) -> Result<Response, Problem> {
     let organization_id = organization_header(headers)?;
-    let _memory = door.reserve(headers)?;
-    let body = door.body(headers, body).await.map_err(too_large_as_413)?;
+    let body = door.body(sender, headers, body).await.map_err(too_large_as_413)?;
     let request_id = headers
         .get("x-request-id")
         .and_then(|value| value.to_str().ok())
@@ -334,7 +312,7 @@ pub(super) fn count_events(report: &IngestReport) {
 }
 
 /// The header that names the organization of events that name none.
-const ORGANIZATION_HEADER: &str = "x-spendlake-organization";
+pub(super) const ORGANIZATION_HEADER: &str = "x-spendlake-organization";
 
 /// The organization that the request's header names.
 pub(super) fn organization_header(headers: &HeaderMap) -> Result<Option<String>> {
@@ -356,31 +334,6 @@ pub(super) fn too_large_as_413(error: Error) -> Problem {
     }
 }
 
-/// How far a compressed body is expected to unfold, for reserving memory.
-const UNFOLDING_EXPECTED: usize = 8;
-
-impl IngestDoor {
-    /// Reserves memory for a body before reading it: what it says of its
-    /// length, or the most it may have.
-    pub(super) fn reserve(&self, headers: &HeaderMap) -> Result<tokio::sync::SemaphorePermit<'_>> {
-        let declared = headers
-            .get(header::CONTENT_LENGTH)
-            .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-        let compressed = headers.contains_key(header::CONTENT_ENCODING);
-        let factor = if compressed { UNFOLDING_EXPECTED } else { 1 };
-        let bytes = declared.map_or(self.body_bytes_max, |bytes| bytes.saturating_mul(factor));
-        let kib = bytes.min(self.body_bytes_max).div_ceil(1024);
-        let kib = u32::try_from(kib).unwrap_or(u32::MAX).clamp(1, self.memory_kib);
-        self.memory.try_acquire_many(kib).map_err(|_| {
-            Error::new(
-                ErrorKind::Busy,
-                "too many bodies are in memory (ingest_bytes_max); nothing of this one was stored: \
-                 send it again",
-            )
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -389,7 +342,7 @@ mod tests {
     fn the_organization_header_must_be_a_uuid() {
         let header = |value: &'static str| {
             let mut headers = HeaderMap::new();
-            headers.insert(ORGANIZATION_HEADER, header::HeaderValue::from_static(value));
+            headers.insert(ORGANIZATION_HEADER, axum::http::HeaderValue::from_static(value));
             organization_header(&headers)
         };
         assert_eq!(organization_header(&HeaderMap::new()).expect("none"), None);

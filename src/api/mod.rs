@@ -1,6 +1,7 @@
 //! The HTTP API: routes, wire types, status codes, OpenAPI. A handler
 //! extracts, calls a question, and shapes the answer; it does no arithmetic.
 
+mod admission;
 mod answer;
 mod audit_log;
 mod closed_months;
@@ -63,6 +64,7 @@ use crate::rollup::Dimension;
 use answer::{AnswerCache, AnswerName};
 use problem::{Problem, complete_problems};
 
+pub use admission::AdmittedBody;
 pub use closed_months::{CloseBody, ClosedMonth, ClosedMonthList};
 pub use directory::DirectoryDoor;
 pub use health::HealthState;

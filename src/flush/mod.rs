@@ -10,12 +10,15 @@
 mod background;
 mod corrections;
 mod crash;
+mod fair_queue;
 mod flusher;
 mod group;
+mod hot_shares;
 mod maintenance;
 mod old_events;
 mod plan;
 mod provider_costs;
+mod queue;
 mod record;
 mod recover;
 mod report;
@@ -28,6 +31,7 @@ mod writer;
 
 pub use corrections::{Corrections, RewriteReport, RewriteRows, StoredTable};
 pub(crate) use crash::crash_point;
+pub use fair_queue::{QueueStats, may_hold};
 pub use maintenance::CompactReport;
 pub use plan::FlushLimits;
 pub use provider_costs::{ProviderReport, ReplacedReport};

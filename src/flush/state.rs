@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::ArcSwap;
 use arrow::compute::concat_batches;
 
+use super::hot_shares::HotShares;
 use super::plan::{HotStats, pieces_to_join};
 use super::view::View;
 use crate::error::{Context, Result};
@@ -55,6 +56,7 @@ pub(super) struct Tables {
 pub(super) struct State {
     published: ArcSwap<View>,
     inner: Mutex<Inner>,
+    shares: Mutex<HotShares>,
 }
 
 impl State {
@@ -69,7 +71,7 @@ impl State {
         let published = ArcSwap::from_pointee(view.clone());
         let cube = Some(CubeState { cube, covered, recent: Vec::new() });
         let inner = Inner { view, cube, frozen_through: 0, cube_bytes_max };
-        let state = Self { published, inner: Mutex::new(inner) };
+        let state = Self { published, inner: Mutex::new(inner), shares: Mutex::default() };
         state.publish(&mut state.lock());
         state
     }
@@ -104,6 +106,25 @@ impl State {
         self.publish(&mut inner);
     }
 
+    /// Counts the rows of an acknowledged frame for the tenants that sent them.
+    pub(super) fn share_hot<'a>(
+        &self,
+        sequence: u64,
+        rows: impl IntoIterator<Item = (&'a str, usize)>,
+    ) {
+        let mut shares = self.shares();
+        rows.into_iter().for_each(|(tenant, rows)| shares.add(sequence, tenant, rows));
+    }
+
+    /// Hot rows that `tenant` sent.
+    pub(super) fn hot_rows_of(&self, tenant: &str) -> usize {
+        self.shares().rows_of(tenant)
+    }
+
+    fn shares(&self) -> MutexGuard<'_, HotShares> {
+        self.shares.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Marks what is hot now as being flushed, and hands it out.
     pub(super) fn freeze(&self) -> HotSnapshot {
         let mut inner = self.lock();
@@ -125,6 +146,7 @@ impl State {
         inner.view.rejected = rejected;
         inner.view.uncovered_files = uncovered_files;
         inner.view.hot = inner.view.hot.after(through);
+        self.shares().flushed(through);
         self.publish(&mut inner);
     }
 

@@ -4,11 +4,12 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use super::crash::crash_point;
 use super::group::{JudgedGroup, PendingRequest, judge};
 use super::old_events::OldEventReader;
+use super::queue::{FairReceiver, tenant_of};
 use super::recover::DirectoryLock;
 use super::report::IngestReport;
 use super::state::State;
@@ -56,13 +57,13 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Works until every sender is gone.
-    pub(super) fn run(self, mut requests: mpsc::Receiver<Waiting>) {
-        while let Some(first) = requests.blocking_recv() {
+    /// Works until the sender is gone and nothing waits.
+    pub(super) fn run(self, mut requests: FairReceiver<Waiting>) {
+        while let Some(first) = requests.recv() {
             let mut lines = first.request.prepared.lines.len();
             let mut group = vec![first];
             while lines < GROUP_LINES_MAX {
-                let Ok(next) = requests.try_recv() else { break };
+                let Some(next) = requests.try_recv() else { break };
                 lines += next.request.prepared.lines.len();
                 group.push(next);
             }
@@ -122,6 +123,12 @@ impl Writer {
             recorded_at_micros: recorded_at.map_or(0, |at| at.timestamp_micros()),
         };
         self.state.acknowledge(batch, segment);
+        let stored = |report: &IngestReport| report.accepted + report.conflict + report.rejected;
+        let shares = group.iter().zip(&reports).map(|(request, report)| {
+            let rows = usize::try_from(stored(report)).unwrap_or(usize::MAX);
+            (tenant_of(&request.prepared), rows)
+        });
+        self.state.share_hot(sequence, shares);
         metrics::histogram!("spendlake_group_commit_seconds").record(started.elapsed());
         metrics::gauge!("spendlake_wal_bytes").set(approximate(log.wal.bytes()));
         Ok(reports)

@@ -184,11 +184,10 @@ impl Intake {
         }
         let limit = self.limits.request_events_max;
         if drafts.len() > limit {
-            let count = drafts.len();
             return Err(Error::new(
                 ErrorKind::LimitExceeded,
                 format!(
-                    "the body holds {count} events; at most {limit} go into one request (request_events_max); nothing of it was stored"
+                    "the body holds more than {limit} events, which is the most that goes into one request (request_events_max); nothing of it was stored"
                 ),
             ));
         }

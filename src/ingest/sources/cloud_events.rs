@@ -25,7 +25,7 @@ const REQUIRED: [&str; 3] = ["id", "source", "type"];
 
 /// The drafts of a body of structured events: one, or an array of them.
 pub(super) fn structured<'a>(body: &'a [u8], limits: &IntakeLimits) -> Vec<Draft<'a>> {
-    let lines = split_lines(body).into_iter();
+    let lines = split_lines(body, limits.request_events_max).into_iter();
     lines
         .map(|line| Draft { number: line.number, event: structured_event(line.text, limits) })
         .collect()

@@ -22,6 +22,7 @@ use super::usage::token_counts;
 use super::{Draft, not_an_object, set_tokens};
 use crate::ingest::field::Field;
 use crate::ingest::lines::split_lines;
+use crate::ingest::prepare::IntakeLimits;
 use crate::ingest::rejected::{RejectReason, Rejection};
 use crate::ingest::wire::WireEvent;
 use crate::model::TokenCounts;
@@ -44,8 +45,8 @@ const REQUEST_ID_HEADERS: [&str; 6] = [
 
 /// The drafts of a body. No limit holds for one line: a line carries its whole
 /// conversation, and is bounded by the body.
-pub(super) fn drafts(body: &[u8]) -> Vec<Draft<'_>> {
-    let lines = split_lines(body).into_iter();
+pub(super) fn drafts<'a>(body: &'a [u8], limits: &IntakeLimits) -> Vec<Draft<'a>> {
+    let lines = split_lines(body, limits.request_events_max).into_iter();
     lines.map(|line| Draft { number: line.number, event: event(line.text) }).collect()
 }
 

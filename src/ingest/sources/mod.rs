@@ -55,7 +55,8 @@ pub(super) struct Draft<'a> {
 }
 
 impl SourceFormat {
-    /// The drafts of a payload. Fails as a whole only when the payload cannot
+    /// The drafts of a payload; of one that holds too many events only a few
+    /// more than `limits` allow. Fails as a whole only when the payload cannot
     /// be taken apart at all; a payload without any event has no drafts.
     pub(super) fn drafts<'a>(
         self,
@@ -65,12 +66,12 @@ impl SourceFormat {
         let body = payload.body;
         match self {
             Self::Native => Ok(native::drafts(body, limits)),
-            Self::OtlpLogs(encoding) => otlp::logs(body, encoding),
-            Self::OtlpTraces(encoding) => otlp::traces(body, encoding),
+            Self::OtlpLogs(encoding) => otlp::logs(body, encoding, limits),
+            Self::OtlpTraces(encoding) => otlp::traces(body, encoding, limits),
             Self::OtlpMetrics(encoding) => otlp::metrics(body, encoding),
             Self::CloudEvents => Ok(cloud_events::structured(body, limits)),
             Self::CloudEventBinary => Ok(cloud_events::binary(body, payload.attributes, limits)),
-            Self::LiteLlm => Ok(litellm::drafts(body)),
+            Self::LiteLlm => Ok(litellm::drafts(body, limits)),
         }
     }
 }

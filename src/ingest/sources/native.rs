@@ -7,7 +7,7 @@ use crate::ingest::rejected::{RejectReason, Rejection};
 use crate::ingest::wire::WireEvent;
 
 pub(super) fn drafts<'a>(body: &'a [u8], limits: &IntakeLimits) -> Vec<Draft<'a>> {
-    let lines = split_lines(body).into_iter();
+    let lines = split_lines(body, limits.request_events_max).into_iter();
     lines.map(|line| Draft { number: line.number, event: event(line.text, limits) }).collect()
 }
 

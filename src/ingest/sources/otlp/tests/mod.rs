@@ -1,5 +1,6 @@
 //! Payloads of real shape, in both encodings, through the whole intake.
 
+mod bombs;
 mod classes;
 mod fixtures;
 mod lenient;
