@@ -36,7 +36,6 @@ fn ingest(criterion: &mut Criterion) {
     let intake = Intake::new(
         SharedDirectory::default(),
         Arc::clone(PriceBook::shipped()),
-        Arc::default(),
         IntakeLimits::from(&Config::default()),
     );
     let body = sample::body(LINES);

@@ -63,14 +63,22 @@ settings! {
     line_bytes_max: usize = 1 << 20, "SPENDLAKE_LINE_BYTES_MAX", "Ingest";
     /// Most events in one request [default: 50000]
     request_events_max: usize = 50_000, "SPENDLAKE_REQUEST_EVENTS_MAX", "Ingest";
-    /// Requests that may wait for the log before the server answers 503 [default: 1024]
+    /// Requests that may wait for the log before the server answers 503; one organization gets half [default: 1024]
     ingest_queue_max: usize = 1024, "SPENDLAKE_INGEST_QUEUE_MAX", "Ingest";
-    /// Bodies held in memory at once, bytes, before the server answers 503 [default: 268435456]
+    /// Events of those requests; one organization gets half [default: 500000]
+    ingest_queue_rows_max: usize = 500_000, "SPENDLAKE_INGEST_QUEUE_ROWS_MAX", "Ingest";
+    /// Bodies held in memory at once, bytes, before the server answers 503; one sender gets half [default: 268435456]
     ingest_bytes_max: usize = 256 << 20, "SPENDLAKE_INGEST_BYTES_MAX", "Ingest";
+    /// Events that one sender may send each second before it is answered 429; 0 for any number [default: 0]
+    ingest_events_per_second_max: u32 = 0, "SPENDLAKE_INGEST_EVENTS_PER_SECOND_MAX", "Ingest";
+    /// Bytes of bodies, decompressed, that one sender may send each second; 0 for any number [default: 0]
+    ingest_bytes_per_second_max: u64 = 0, "SPENDLAKE_INGEST_BYTES_PER_SECOND_MAX", "Ingest";
     /// How far ahead of the clock event_time may be, seconds [default: 3600]
     event_future_seconds_max: u32 = 3600, "SPENDLAKE_EVENT_FUTURE_SECONDS_MAX", "Ingest";
     /// Oldest event_time accepted, days; 0 accepts any age [default: 0]
     event_age_days_max: u32 = 0, "SPENDLAKE_EVENT_AGE_DAYS_MAX", "Ingest";
+    /// Organization (a UUID) of events that name none; empty refuses them [default: empty]
+    organization_default: String = String::new(), "SPENDLAKE_ORGANIZATION_DEFAULT", "Ingest";
     /// Days for which a resent event is recognised whatever its event_time [default: 35]
     dedup_window_days: u32 = 35, "SPENDLAKE_DEDUP_WINDOW_DAYS", "Ingest";
     /// Sources, those first whose events count when several saw one request; * is every other [default: litellm,api,*,gen-ai,claude-code,codex,gemini-cli,claude-code-transcript]
@@ -155,6 +163,12 @@ impl Config {
                  events are looked for by their day"
             )));
         }
+        let organization = &self.organization_default;
+        if !organization.is_empty() && uuid::Uuid::try_parse(organization).is_err() {
+            return Err(Error::invalid(format!(
+                "organization_default is {organization:?}; it must be a UUID, or empty for none"
+            )));
+        }
         let (events, daily) = (self.usage_events_retention_days, self.usage_daily_retention_days);
         if daily != 0 && (events == 0 || daily < events) {
             return Err(Error::invalid(format!(
@@ -200,6 +214,15 @@ mod tests {
         let config = Config::resolve(Some(&file), &args).expect("settings");
         assert_eq!((config.flush_rows_max, config.hot_rows_max), (9, 8));
         assert_eq!(config.dedup_window_days, 35);
+    }
+
+    #[test]
+    fn an_organization_default_must_be_a_uuid() {
+        let with = |id: &str| Config { organization_default: id.to_owned(), ..Config::default() };
+        assert!(with("").check().is_ok());
+        assert!(with("0190a3c2-7b1e-7c00-8000-000000000001").check().is_ok());
+        let error = with("acme").check().expect_err("refused");
+        assert!(error.to_string().contains("\"acme\"; it must be a UUID"), "{error}");
     }
 
     #[test]

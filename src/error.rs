@@ -14,6 +14,9 @@ pub enum ErrorKind {
     Forbidden,
     /// Too much is under way: send the same request again a little later.
     Busy,
+    /// The caller sends more than it may: send less often, and the same
+    /// request again after [`Error::retry_after_seconds`].
+    RateLimited,
     /// A limit was reached: ask for less, or raise the named setting.
     LimitExceeded,
     /// The service cannot do this now (disk full, replaying, failed): an
@@ -29,6 +32,7 @@ pub enum ErrorKind {
 pub struct Error {
     kind: ErrorKind,
     message: String,
+    retry_after_seconds: Option<u32>,
     #[source]
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
@@ -39,7 +43,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error of `kind` whose message a user may read.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), source: None }
+        Self { kind, message: message.into(), retry_after_seconds: None, source: None }
     }
 
     /// The request is wrong; `message` names field, value, rule and way out.
@@ -70,6 +74,18 @@ impl Error {
     ) -> Self {
         self.source = Some(source.into());
         self
+    }
+
+    /// Says when the same request may succeed.
+    #[must_use]
+    pub fn retry_after(mut self, seconds: u32) -> Self {
+        self.retry_after_seconds = Some(seconds);
+        self
+    }
+
+    /// When the same request may succeed, where that is known.
+    pub fn retry_after_seconds(&self) -> Option<u32> {
+        self.retry_after_seconds
     }
 
     /// What the caller should do.

@@ -22,7 +22,7 @@ fn opening(epoch: u64) -> Opening {
         application: "node/test".to_owned(),
         epoch,
         directory_lock: Arc::new(()),
-        closed_months: Arc::default(),
+        directory: SharedDirectory::default(),
     }
 }
 
@@ -48,7 +48,6 @@ impl Rig {
         let intake = Intake::new(
             SharedDirectory::default(),
             Arc::clone(PriceBook::shipped()),
-            Arc::default(),
             IntakeLimits::from(&config),
         );
         Self { store, intake, faults, now }
@@ -117,7 +116,6 @@ async fn a_full_buffer_answers_busy_and_stores_nothing() {
     let intake = Intake::new(
         SharedDirectory::default(),
         Arc::clone(PriceBook::shipped()),
-        Arc::default(),
         IntakeLimits::from(&config),
     );
     let prepare = |id| {
@@ -141,7 +139,6 @@ async fn a_copy_beyond_the_window_is_found_in_its_own_day() {
     let intake = Intake::new(
         SharedDirectory::default(),
         Arc::clone(PriceBook::shipped()),
-        Arc::default(),
         IntakeLimits::from(&config),
     );
     let store = Store::open(&config, opening(1), clock.clone()).await.expect("store");

@@ -3,10 +3,17 @@
 mod support;
 
 mod bad_input;
+mod closing;
 mod corrections;
 mod crash;
+mod crash_corrections;
 mod directory;
+mod fairness;
 mod faults;
+mod forget;
+mod history;
+mod limits;
+mod litellm;
 mod model;
 mod old_copies;
 mod open_at_rest;
@@ -17,3 +24,4 @@ mod repository;
 mod routes;
 mod serving;
 mod sightings;
+mod sources;

@@ -62,7 +62,7 @@ fn batches(options: &DemoOptions) -> impl Iterator<Item = RecordBatch> {
     let directory = demo_directory(options).expect("a directory");
     let limits = IntakeLimits::from(&Config::default());
     let prices = Arc::clone(PriceBook::shipped());
-    let intake = Intake::new(directory.into(), prices, Arc::default(), limits);
+    let intake = Intake::new(directory.into(), prices, limits);
     demo_events(options).map(move |chunk| {
         let prepared = intake.prepare(Payload::native(&chunk.body), noon()).expect("a body");
         events_to_batch(&prepared.events).expect("a batch")

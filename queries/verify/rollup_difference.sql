@@ -30,6 +30,8 @@ WITH signed AS (
            -unpriced_events, -uncharged_events,
            -coalesce(duration_ms, 0)
     FROM usage_daily
+    -- Retention may have left the sums of a day without its events.
+    WHERE usage_date IN (SELECT usage_date FROM usage_events)
 )
 SELECT usage_date, organization_id, team_id, department, user_id, api_key_id, provider,
        model_name, status, conversation_id, topic,

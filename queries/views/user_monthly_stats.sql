@@ -10,8 +10,8 @@ SELECT
     organization_id, user_id,
     CAST(date_trunc('month', usage_date) AS date) AS month_start,
     sum(events) AS events,
-    count(DISTINCT conversation_id) FILTER (WHERE events > 0) AS conversations,
-    count(DISTINCT user_id) FILTER (WHERE events > 0) AS users,
+    count(DISTINCT conversation_id) FILTER (WHERE conversation_events > 0) AS conversations,
+    count(DISTINCT user_id) FILTER (WHERE user_events > 0) AS users,
     sum(input_tokens) AS input_tokens,
     sum(cache_read_tokens) AS cache_read_tokens,
     sum(cache_write_tokens) AS cache_write_tokens,
@@ -26,5 +26,14 @@ SELECT
     sum(unpriced_events) AS unpriced_events,
     sum(failed_events) AS failed_events,
     sum(duration_ms) AS duration_ms
-FROM usage_daily_net
+FROM (
+    -- Whether a conversation or user has an event left in its group: rows that
+    -- correct a closed month may stand in another grain than what they correct.
+    SELECT
+        *,
+        sum(events) OVER (PARTITION BY organization_id, user_id, CAST(date_trunc('month', usage_date) AS date), conversation_id)
+            AS conversation_events,
+        sum(events) OVER (PARTITION BY organization_id, user_id, CAST(date_trunc('month', usage_date) AS date)) AS user_events
+    FROM usage_daily_net
+)
 GROUP BY organization_id, user_id, CAST(date_trunc('month', usage_date) AS date)

@@ -90,6 +90,9 @@ pub(super) async fn metrics_page(State(health): State<Arc<HealthState>>) -> impl
         };
         gauge("spendlake_rollup_cache_bytes", stats.cube_bytes);
         gauge("spendlake_dedup_bytes", stats.dedup_bytes);
+        gauge("spendlake_ingest_queue_requests", stats.queue.requests);
+        gauge("spendlake_ingest_queue_rows", stats.queue.rows);
+        gauge("spendlake_ingest_queue_lanes", stats.queue.lanes);
         gauge("spendlake_hot_rows", stats.hot_rows);
         gauge("spendlake_hot_bytes", stats.hot_bytes);
         health.count_unpriced(store).await;

@@ -1,24 +1,26 @@
-//! `POST /api/events`: bytes in, one verdict per line out.
+//! `POST /api/events` and the routes of the sources: bytes in, one verdict per
+//! line out.
 
 use std::sync::{Arc, OnceLock};
 
 use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde::Serialize;
-use tokio::sync::Semaphore;
 use utoipa::ToSchema;
 
+use super::admission::{Admission, AdmittedBody, Sender};
+use super::cloud_events;
 use super::problem::Problem;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::directory::Registrar;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::flush::{IngestReport, LineResult, LineStatus, Store};
-use crate::ingest::{Encoding, Intake, Payload, Rejection, SourceFormat, decompress};
+use crate::ingest::{Intake, Payload, Rejection, SourceFormat};
 use crate::model::Winner;
 
 /// Everything that a body passes on its way to being stored.
@@ -29,10 +31,32 @@ pub struct IngestDoor {
     pub(super) store: Arc<OnceLock<Arc<Store>>>,
     registrar: Arc<OnceLock<Registrar>>,
     pub(super) clock: Arc<dyn Clock>,
-    body_bytes_max: usize,
-    /// One permit a KiB of bodies in memory.
-    memory: Semaphore,
-    memory_kib: u32,
+    admission: Admission,
+    /// The organization of events that name none, when their request does not
+    /// name one either.
+    organization_default: Option<String>,
+}
+
+/// A body on its way in, and what its request says.
+#[derive(Debug)]
+pub struct Incoming {
+    /// How to read the body.
+    pub format: SourceFormat,
+    /// The events.
+    pub body: AdmittedBody,
+    /// The organization (a UUID) of events that name none.
+    pub organization_id: Option<String>,
+    /// See [`Payload::attributes`].
+    pub attributes: Vec<(String, String)>,
+}
+
+impl Incoming {
+    /// A body with our own fields that came by no request.
+    pub fn native(body: Bytes) -> Self {
+        let (organization_id, attributes) = (None, Vec::new());
+        let body = AdmittedBody::local(body);
+        Self { format: SourceFormat::Native, body, organization_id, attributes }
+    }
 }
 
 impl IngestDoor {
@@ -44,40 +68,41 @@ impl IngestDoor {
         registrar: Arc<OnceLock<Registrar>>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let memory_kib = u32::try_from(config.ingest_bytes_max / 1024).unwrap_or(u32::MAX).max(1);
-        let memory = Semaphore::new(memory_kib as usize);
-        let body_bytes_max = config.body_bytes_max;
-        Self { intake, store, registrar, clock, body_bytes_max, memory, memory_kib }
+        let organization = &config.organization_default;
+        let organization_default = (!organization.is_empty()).then(|| organization.clone());
+        let admission = Admission::new(config);
+        Self { intake, store, registrar, clock, admission, organization_default }
     }
 
-    /// Stores the valid events of a plain body. When this returns, what it
-    /// reports as accepted is durable and in the next query.
-    pub async fn ingest(self: &Arc<Self>, body: Bytes, request_id: String) -> Result<IngestReport> {
-        self.ingest_as(SourceFormat::Native, None, body, request_id).await
-    }
-
-    /// The same for a body of any format. `organization_id` is that of events
-    /// that name none. A body without any event is reported with no lines.
-    pub(super) async fn ingest_as(
+    /// Stores the valid events of a body. When this returns, what it reports as
+    /// accepted is durable and in the next query. A body without any event is
+    /// reported with no lines.
+    pub async fn ingest(
         self: &Arc<Self>,
-        format: SourceFormat,
-        organization_id: Option<String>,
-        body: Bytes,
+        incoming: Incoming,
         request_id: String,
     ) -> Result<IngestReport> {
         let store = Arc::clone(self.store.get().ok_or_else(not_ready)?);
         let door = Arc::clone(self);
         let now = self.clock.now();
+        // The memory is held until the answer: what is made of a body is larger.
+        let AdmittedBody { bytes, sender, memory: _memory } = incoming.body;
         // Parsing a large body takes milliseconds; the workers stay free.
-        let mut prepared = tokio::task::spawn_blocking(move || {
-            let organization_id = organization_id.as_deref();
-            door.intake.prepare(Payload { format, body: &body, organization_id }, now)
-        })
-        .await
-        .internal("reading events")??;
+        let prepared = tokio::task::spawn_blocking(move || {
+            let default = door.organization_default.as_deref();
+            let payload = Payload {
+                format: incoming.format,
+                body: &bytes,
+                organization_id: incoming.organization_id.as_deref().or(default),
+                attributes: &incoming.attributes,
+            };
+            door.intake.prepare(payload, now)
+        });
+        let mut prepared = prepared.await.internal("reading events")??;
         if prepared.lines.is_empty() {
             return Ok(IngestReport::default());
         }
+        self.admission.take_events(sender.as_ref(), prepared.lines.len(), now)?;
         let sightings = std::mem::take(&mut prepared.sightings);
         let report = store.ingest(prepared, request_id, now).await?;
         // Stored without the directory; what it does not know it may learn now.
@@ -88,29 +113,13 @@ impl IngestDoor {
     }
 
     /// Reads a request's body within the limits.
-    pub(super) async fn body(&self, headers: &HeaderMap, body: Body) -> Result<Bytes> {
-        let encoding = headers.get(header::CONTENT_ENCODING).and_then(|value| value.to_str().ok());
-        let encoding = Encoding::from_header(encoding)?;
-        let limit = self.body_bytes_max;
-        let bytes = axum::body::to_bytes(body, limit).await.map_err(|error| {
-            if error.to_string().contains("length limit") {
-                Error::new(
-                    ErrorKind::LimitExceeded,
-                    format!(
-                        "the body is larger than {limit} bytes (body_bytes_max); send less at once"
-                    ),
-                )
-            } else {
-                Error::invalid("the body broke off; nothing of it was stored: send it again")
-                    .caused_by(error)
-            }
-        })?;
-        if encoding == Encoding::Identity {
-            return Ok(bytes);
-        }
-        tokio::task::spawn_blocking(move || decompress(bytes, encoding, limit))
-            .await
-            .internal("decompressing a body")?
+    pub(super) async fn body(
+        &self,
+        sender: Sender,
+        headers: &HeaderMap,
+        body: Body,
+    ) -> Result<AdmittedBody> {
+        self.admission.read(sender, headers, body, self.clock.now()).await
     }
 }
 
@@ -218,37 +227,90 @@ impl From<LineResult> for LineAnswer {
 /// Stores usage events.
 ///
 /// The body is one JSON object, an array of objects, or one object a line
-/// (NDJSON), plain or compressed with gzip or zstd. Each line is judged by
-/// itself. 200 says that every line was judged and every accepted event is
-/// durable and visible; 422 that no line was stored, since each was refused.
+/// (NDJSON), plain or compressed with gzip or zstd; or CloudEvents 1.0 in
+/// structured (`application/cloudevents+json`), batched
+/// (`application/cloudevents-batch+json`) or binary mode (`ce-…` headers). Each
+/// line is judged by itself. 200 says that every line was judged and every
+/// accepted event is durable and visible; 422 that no line was stored, since
+/// each was refused.
 #[utoipa::path(
     post,
     path = "/api/events",
     tag = "ingest",
+    params(("x-spendlake-organization" = Option<String>, Header, description = "Organization (a UUID) of events that name none")),
     request_body(content = String, content_type = "application/x-ndjson", description = "Usage events"),
     responses(
         (status = 200, description = "Every line was judged", body = IngestAnswer),
         (status = 400, description = "The body cannot be read", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "A CloudEvents format that is not read", body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "Every line was refused", body = IngestAnswer),
+        (status = 429, description = "This sender sends too much; nothing was stored", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "Nothing was stored; send it again later", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn post_events(
     State(door): State<Arc<IngestDoor>>,
+    sender: Sender,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let _memory = door.reserve(&headers)?;
-    let bytes = door.body(&headers, body).await.map_err(too_large_as_413)?;
+    let (format, attributes) = cloud_events::format_of(&headers)?;
+    take(&door, sender, &headers, body, format, attributes).await
+}
+
+/// Stores calls that a LiteLLM proxy logs.
+///
+/// The body is what LiteLLM's `generic_api` callback sends: an array of
+/// StandardLoggingPayload objects, one object a line, or a single object.
+/// Messages and responses in it are passed over unread. Answers like
+/// `/api/events`.
+#[utoipa::path(
+    post,
+    path = "/api/integrations/litellm",
+    tag = "ingest",
+    params(("x-spendlake-organization" = Option<String>, Header, description = "Organization (a UUID) of calls whose key has none")),
+    request_body(content = String, content_type = "application/json", description = "StandardLoggingPayload objects"),
+    responses(
+        (status = 200, description = "Every call was judged", body = IngestAnswer),
+        (status = 400, description = "The body cannot be read", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "Every call was refused", body = IngestAnswer),
+        (status = 429, description = "This sender sends too much; nothing was stored", body = Problem, content_type = "application/problem+json"),
+        (status = 503, description = "Nothing was stored; send it again later", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn post_litellm(
+    State(door): State<Arc<IngestDoor>>,
+    sender: Sender,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    take(&door, sender, &headers, body, SourceFormat::LiteLlm, Vec::new()).await
+}
+
+/// Reads a request's body, stores its events and answers with the verdicts.
+async fn take(
+    door: &Arc<IngestDoor>,
+    sender: Sender,
+    headers: &HeaderMap,
+    body: Body,
+    format: SourceFormat,
+    attributes: Vec<(String, String)>,
+) -> Result<Response, Problem> {
+    let organization_id = organization_header(headers)?;
+    let body = door.body(sender, headers, body).await.map_err(too_large_as_413)?;
     let request_id = headers
         .get("x-request-id")
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default()
         .to_owned();
-    let report = door.ingest(bytes, request_id).await.map_err(too_large_as_413)?;
+    let incoming = Incoming { format, body, organization_id, attributes };
+    let report = door.ingest(incoming, request_id).await.map_err(too_large_as_413)?;
     count_events(&report);
-    let refused = report.accepted + report.duplicate + report.sighting == 0;
+    // An empty batch of a source that sends such was judged, and well.
+    let kept = report.accepted + report.duplicate + report.sighting;
+    let refused = !report.results.is_empty() && kept == 0;
     let status = if refused { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     Ok((status, Json(IngestAnswer::from(report))).into_response())
 }
@@ -266,6 +328,21 @@ pub(super) fn count_events(report: &IngestReport) {
     }
 }
 
+/// The header that names the organization of events that name none.
+pub(super) const ORGANIZATION_HEADER: &str = "x-spendlake-organization";
+
+/// The organization that the request's header names.
+pub(super) fn organization_header(headers: &HeaderMap) -> Result<Option<String>> {
+    let Some(value) = headers.get(ORGANIZATION_HEADER) else { return Ok(None) };
+    let id = value.to_str().ok().and_then(|text| uuid::Uuid::try_parse(text.trim()).ok());
+    id.map(|id| Some(id.hyphenated().to_string())).ok_or_else(|| {
+        Error::invalid(format!(
+            "the header {ORGANIZATION_HEADER} is {value:?}; it must be the UUID of the \
+             organization; nothing of the request was stored"
+        ))
+    })
+}
+
 /// Every limit of this route is one of the body's size.
 pub(super) fn too_large_as_413(error: Error) -> Problem {
     match error.kind() {
@@ -274,27 +351,21 @@ pub(super) fn too_large_as_413(error: Error) -> Problem {
     }
 }
 
-/// How far a compressed body is expected to unfold, for reserving memory.
-const UNFOLDING_EXPECTED: usize = 8;
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl IngestDoor {
-    /// Reserves memory for a body before reading it: what it says of its
-    /// length, or the most it may have.
-    pub(super) fn reserve(&self, headers: &HeaderMap) -> Result<tokio::sync::SemaphorePermit<'_>> {
-        let declared = headers
-            .get(header::CONTENT_LENGTH)
-            .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-        let compressed = headers.contains_key(header::CONTENT_ENCODING);
-        let factor = if compressed { UNFOLDING_EXPECTED } else { 1 };
-        let bytes = declared.map_or(self.body_bytes_max, |bytes| bytes.saturating_mul(factor));
-        let kib = bytes.min(self.body_bytes_max).div_ceil(1024);
-        let kib = u32::try_from(kib).unwrap_or(u32::MAX).clamp(1, self.memory_kib);
-        self.memory.try_acquire_many(kib).map_err(|_| {
-            Error::new(
-                ErrorKind::Busy,
-                "too many bodies are in memory (ingest_bytes_max); nothing of this one was stored: \
-                 send it again",
-            )
-        })
+    #[test]
+    fn the_organization_header_must_be_a_uuid() {
+        let header = |value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(ORGANIZATION_HEADER, axum::http::HeaderValue::from_static(value));
+            organization_header(&headers)
+        };
+        assert_eq!(organization_header(&HeaderMap::new()).expect("none"), None);
+        let id = header("0190A3C2-7B1E-7C00-8000-000000000001").expect("a UUID");
+        assert_eq!(id.as_deref(), Some("0190a3c2-7b1e-7c00-8000-000000000001"));
+        let error = header("acme").expect_err("refused");
+        assert!(error.to_string().contains("\"acme\"; it must be the UUID"), "{error}");
     }
 }

@@ -1,7 +1,11 @@
 //! The HTTP API: routes, wire types, status codes, OpenAPI. A handler
 //! extracts, calls a question, and shapes the answer; it does no arithmetic.
 
+mod admission;
 mod answer;
+mod audit_log;
+mod closed_months;
+mod cloud_events;
 mod compare;
 mod conversations;
 mod corrections;
@@ -18,6 +22,7 @@ mod lists;
 mod otlp;
 mod params;
 mod prices;
+mod privacy;
 pub mod problem;
 mod provider_reports;
 mod reconciliation;
@@ -60,10 +65,13 @@ use crate::rollup::Dimension;
 use answer::{AnswerCache, AnswerName};
 use problem::{Problem, complete_problems};
 
+pub use admission::AdmittedBody;
+pub use closed_months::{CloseBody, ClosedMonth, ClosedMonthList};
 pub use directory::DirectoryDoor;
 pub use health::HealthState;
-pub use ingest::{IngestDoor, not_ready};
+pub use ingest::{Incoming, IngestDoor, not_ready};
 pub use prices::{ActivationAnswer, PriceVersion, PriceVersions, PutAnswer};
+pub use privacy::{ExpiredTable, ForgetAnswer, ForgetBody, RetentionAnswer, RetentionBody};
 pub use provider_reports::{ImportedReport, ReportOptions};
 pub use reconciliation::{Reconciliation, ReconciliationFigures, ReconciliationItem};
 pub use reprice::{RepriceAnswer, RepriceBody, RepriceGroup, RepriceMeasures};

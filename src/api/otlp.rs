@@ -18,14 +18,12 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 use prost::Message;
 use serde_json::json;
 
-use super::ingest::{IngestDoor, count_events, too_large_as_413};
+use super::admission::Sender;
+use super::ingest::{Incoming, IngestDoor, count_events, organization_header, too_large_as_413};
 use super::problem::Problem;
 use crate::error::{ErrorKind, Result};
 use crate::flush::{IngestReport, LineStatus};
-use crate::ingest::{OtlpEncoding, SourceFormat, organization_id_of};
-
-/// The organization of records that name none.
-const ORGANIZATION_HEADER: &str = "x-spendlake-organization";
+use crate::ingest::{OtlpEncoding, SourceFormat};
 
 /// What an export holds.
 #[derive(Debug, Clone, Copy)]
@@ -48,15 +46,17 @@ enum Signal {
         (status = 400, description = "google.rpc.Status: the body cannot be read", body = String, content_type = "application/x-protobuf"),
         (status = 413, description = "google.rpc.Status: the body is too large", body = String, content_type = "application/x-protobuf"),
         (status = 415, description = "google.rpc.Status: neither protobuf nor JSON", body = String, content_type = "application/json"),
+        (status = 429, description = "google.rpc.Status: this sender sends too much; send it again later", body = String, content_type = "application/x-protobuf"),
         (status = 503, description = "google.rpc.Status: nothing was stored; send it again later", body = String, content_type = "application/x-protobuf"),
     )
 )]
 pub(super) async fn post_logs(
     State(door): State<Arc<IngestDoor>>,
+    sender: Sender,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    export(&door, Signal::Logs, &headers, body).await
+    export(&door, Signal::Logs, sender, &headers, body).await
 }
 
 /// Takes spans: each call of a model by the GenAI semantic conventions is
@@ -72,15 +72,17 @@ pub(super) async fn post_logs(
         (status = 400, description = "google.rpc.Status: the body cannot be read", body = String, content_type = "application/x-protobuf"),
         (status = 413, description = "google.rpc.Status: the body is too large", body = String, content_type = "application/x-protobuf"),
         (status = 415, description = "google.rpc.Status: neither protobuf nor JSON", body = String, content_type = "application/json"),
+        (status = 429, description = "google.rpc.Status: this sender sends too much; send it again later", body = String, content_type = "application/x-protobuf"),
         (status = 503, description = "google.rpc.Status: nothing was stored; send it again later", body = String, content_type = "application/x-protobuf"),
     )
 )]
 pub(super) async fn post_traces(
     State(door): State<Arc<IngestDoor>>,
+    sender: Sender,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    export(&door, Signal::Traces, &headers, body).await
+    export(&door, Signal::Traces, sender, &headers, body).await
 }
 
 /// Takes metrics and stores none: the same usage arrives as log records or
@@ -95,20 +97,23 @@ pub(super) async fn post_traces(
         (status = 400, description = "google.rpc.Status: the body cannot be read", body = String, content_type = "application/x-protobuf"),
         (status = 413, description = "google.rpc.Status: the body is too large", body = String, content_type = "application/x-protobuf"),
         (status = 415, description = "google.rpc.Status: neither protobuf nor JSON", body = String, content_type = "application/json"),
+        (status = 429, description = "google.rpc.Status: this sender sends too much; send it again later", body = String, content_type = "application/x-protobuf"),
         (status = 503, description = "google.rpc.Status: send it again later", body = String, content_type = "application/x-protobuf"),
     )
 )]
 pub(super) async fn post_metrics(
     State(door): State<Arc<IngestDoor>>,
+    sender: Sender,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    export(&door, Signal::Metrics, &headers, body).await
+    export(&door, Signal::Metrics, sender, &headers, body).await
 }
 
 async fn export(
     door: &Arc<IngestDoor>,
     signal: Signal,
+    sender: Sender,
     headers: &HeaderMap,
     body: Body,
 ) -> Response {
@@ -116,7 +121,7 @@ async fn export(
         let detail = "Content-Type must be application/x-protobuf or application/json".to_owned();
         return refusal(OtlpEncoding::Json, Problem::media_type(detail));
     };
-    match store(door, signal, encoding, headers, body).await {
+    match store(door, signal, encoding, sender, headers, body).await {
         Ok(report) => success(signal, encoding, &report),
         Err(error) => {
             if error.kind() == ErrorKind::Internal {
@@ -140,21 +145,21 @@ async fn store(
     door: &Arc<IngestDoor>,
     signal: Signal,
     encoding: OtlpEncoding,
+    sender: Sender,
     headers: &HeaderMap,
     body: Body,
 ) -> Result<IngestReport> {
-    let _memory = door.reserve(headers)?;
-    let body = door.body(headers, body).await?;
+    let body = door.body(sender, headers, body).await?;
     let format = match signal {
         Signal::Logs => SourceFormat::OtlpLogs(encoding),
         Signal::Traces => SourceFormat::OtlpTraces(encoding),
         Signal::Metrics => SourceFormat::OtlpMetrics(encoding),
     };
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    let organization = text(ORGANIZATION_HEADER).filter(|name| !name.trim().is_empty());
-    let organization = organization.map(|name| organization_id_of(name.trim()));
+    let organization_id = organization_header(headers)?;
     let request_id = text("x-request-id").unwrap_or_default().to_owned();
-    let report = door.ingest_as(format, organization, body, request_id).await?;
+    let incoming = Incoming { format, body, organization_id, attributes: Vec::new() };
+    let report = door.ingest(incoming, request_id).await?;
     count_events(&report);
     Ok(report)
 }
@@ -237,7 +242,7 @@ fn refusal(encoding: OtlpEncoding, problem: Problem) -> Response {
         StatusCode::BAD_REQUEST | StatusCode::UNSUPPORTED_MEDIA_TYPE => 3, // INVALID_ARGUMENT
         StatusCode::NOT_FOUND => 5,                                        // NOT_FOUND
         StatusCode::FORBIDDEN => 7,                                        // PERMISSION_DENIED
-        StatusCode::PAYLOAD_TOO_LARGE => 8,                                // RESOURCE_EXHAUSTED
+        StatusCode::PAYLOAD_TOO_LARGE | StatusCode::TOO_MANY_REQUESTS => 8, // RESOURCE_EXHAUSTED
         StatusCode::SERVICE_UNAVAILABLE => 14,                             // UNAVAILABLE
         _ => 13,                                                           // INTERNAL
     };

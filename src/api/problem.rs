@@ -40,6 +40,9 @@ pub struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     request_id: Option<Box<str>>,
+    /// When to come back, seconds: the header Retry-After.
+    #[serde(skip)]
+    retry_after_seconds: Option<u32>,
     /// For the log only.
     #[serde(skip)]
     log: Option<Box<str>>,
@@ -60,6 +63,11 @@ fn answer_of(kind: ErrorKind) -> (StatusCode, &'static str, &'static str) {
         ErrorKind::Busy => {
             (StatusCode::SERVICE_UNAVAILABLE, "urn:spendlake:problem:busy", "Too much is under way")
         }
+        ErrorKind::RateLimited => (
+            StatusCode::TOO_MANY_REQUESTS,
+            "urn:spendlake:problem:rate-limited",
+            "This sender sends too much",
+        ),
         ErrorKind::LimitExceeded => (
             StatusCode::UNPROCESSABLE_ENTITY,
             "urn:spendlake:problem:limit-exceeded",
@@ -78,14 +86,26 @@ fn answer_of(kind: ErrorKind) -> (StatusCode, &'static str, &'static str) {
     }
 }
 
-const RETRY_BUSY: &str = "1";
-const RETRY_UNAVAILABLE: &str = "5";
+/// When to come back, seconds, where the error does not know better.
+fn retry_after_seconds_of(kind: ErrorKind) -> Option<u32> {
+    match kind {
+        ErrorKind::Busy | ErrorKind::RateLimited => Some(1),
+        ErrorKind::Unavailable => Some(5),
+        ErrorKind::Invalid
+        | ErrorKind::NotFound
+        | ErrorKind::Forbidden
+        | ErrorKind::LimitExceeded
+        | ErrorKind::Internal => None,
+    }
+}
 
 impl Problem {
     /// A problem of `kind` that is put right as `detail` says.
     pub fn new(kind: ErrorKind, detail: impl Into<String>) -> Self {
-        let (status, kind, title) = answer_of(kind);
-        Self::with_status(status, kind, title, detail.into())
+        let (status, name, title) = answer_of(kind);
+        let mut problem = Self::with_status(status, name, title, detail.into());
+        problem.retry_after_seconds = retry_after_seconds_of(kind);
+        problem
     }
 
     /// A query parameter is wrong: `detail` holds the rule and the way out.
@@ -164,6 +184,7 @@ impl Problem {
             parameter: None,
             value: None,
             request_id: None,
+            retry_after_seconds: None,
             log: None,
         }
     }
@@ -174,7 +195,10 @@ impl Problem {
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         if error.kind() != ErrorKind::Internal {
-            return Self::new(error.kind(), error.full_message());
+            let mut problem = Self::new(error.kind(), error.full_message());
+            problem.retry_after_seconds =
+                error.retry_after_seconds().or(problem.retry_after_seconds);
+            return problem;
         }
         let detail = "the request could not be answered because of a defect or damaged data; \
                       the log says more";
@@ -196,17 +220,12 @@ impl From<Arc<Error>> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let retry = match self.kind {
-            "urn:spendlake:problem:busy" => Some(RETRY_BUSY),
-            "urn:spendlake:problem:unavailable" => Some(RETRY_UNAVAILABLE),
-            _ => None,
-        };
         let mut response = (self.status(), Json(&self)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if let Some(seconds) = retry {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static(seconds));
+        if let Some(seconds) = self.retry_after_seconds {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response.extensions_mut().insert(self);
         response
@@ -260,6 +279,7 @@ mod tests {
             (ErrorKind::NotFound, 404, None),
             (ErrorKind::Forbidden, 403, None),
             (ErrorKind::Busy, 503, Some("1")),
+            (ErrorKind::RateLimited, 429, Some("1")),
             (ErrorKind::LimitExceeded, 422, None),
             (ErrorKind::Unavailable, 503, Some("5")),
             (ErrorKind::Internal, 500, None),
@@ -269,6 +289,13 @@ mod tests {
             let header = response.headers().get(header::RETRY_AFTER);
             assert_eq!(header.map(|value| value.as_bytes()), retry.map(str::as_bytes), "{kind:?}");
         }
+    }
+
+    #[test]
+    fn an_error_that_knows_when_to_come_back_says_so() {
+        let error = Error::new(ErrorKind::RateLimited, "words").retry_after(7);
+        let response = Problem::from(error).into_response();
+        assert_eq!(response.headers()[header::RETRY_AFTER], "7");
     }
 
     #[test]

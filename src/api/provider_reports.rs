@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::{NoContext, Timestamp, Uuid};
 
+use super::admission::{AdmittedBody, Sender};
 use super::filters::organization_id;
 use super::ingest::{IngestDoor, not_ready, too_large_as_413};
 use super::params::Params;
@@ -204,11 +205,13 @@ fn list(dates: &BTreeSet<NaiveDate>) -> String {
         (status = 400, description = "The report cannot be read; nothing was stored", body = Problem, content_type = "application/problem+json"),
         (status = 404, description = "There is no such format", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "This sender sends too much; nothing was stored", body = Problem, content_type = "application/problem+json"),
         (status = 503, description = "Nothing was stored; send it again later", body = Problem, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn post_provider_report(
     State(door): State<Arc<IngestDoor>>,
+    sender: Sender,
     Path(format): Path<String>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
@@ -222,8 +225,8 @@ pub(super) async fn post_provider_report(
         organization_id: one("organization_id")?,
         source_file: one("file")?,
     };
-    let _memory = door.reserve(&headers)?;
-    let bytes = door.body(&headers, body).await.map_err(too_large_as_413)?;
+    let body = door.body(sender, &headers, body).await.map_err(too_large_as_413)?;
+    let AdmittedBody { bytes, memory: _memory, .. } = body;
     let imported = door.import_report(found, bytes, options).await.map_err(too_large_as_413)?;
     Ok(Json(imported))
 }

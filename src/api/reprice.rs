@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use super::filters::organization_id;
 use super::problem::Problem;
+use crate::corrections::Corrector;
 use crate::error::{Error, Result};
 use crate::model::{Money, Status};
 use crate::prices::{Prices, RepriceRequest};
@@ -216,7 +217,7 @@ fn wrong(field: &str, value: &str, rule: &str) -> Error {
     )
 )]
 pub(super) async fn reprice(
-    State(prices): State<Arc<Prices>>,
+    State((prices, corrector)): State<(Arc<Prices>, Arc<Corrector>)>,
     body: Result<Json<RepriceBody>, JsonRejection>,
 ) -> Result<Json<RepriceAnswer>, Problem> {
     let Json(body) = body.map_err(|rejected| {
@@ -225,6 +226,6 @@ pub(super) async fn reprice(
     })?;
     let request = body.request()?;
     let dry_run = request.dry_run;
-    let report = off_workers(async move { prices.reprice(&request).await }).await?;
+    let report = off_workers(async move { prices.reprice(&corrector, &request).await }).await?;
     Ok(Json(RepriceAnswer::new(&report, dry_run)))
 }

@@ -24,7 +24,8 @@ use super::health::{self, HealthState};
 use super::ingest::{self, IngestDoor};
 use super::otlp;
 use super::problem::Problem;
-use super::{ApiState, prices, provider_reports, reprice, routes as analytics_routes, serve};
+use super::{ApiState, audit_log, closed_months, privacy};
+use super::{prices, provider_reports, reprice, routes as analytics_routes, serve};
 use crate::clock::Clock;
 use crate::corrections::Corrector;
 use crate::error::{ErrorKind, Result};
@@ -61,21 +62,31 @@ pub fn service(state: ApiState, doors: Doors, clock: Arc<dyn Clock>) -> Result<R
 fn all_routes(doors: Doors) -> OpenApiRouter<ApiState> {
     let ingest = OpenApiRouter::new()
         .routes(routes!(ingest::post_events))
+        .routes(routes!(ingest::post_litellm))
         .routes(routes!(provider_reports::post_provider_report))
         .routes(routes!(otlp::post_logs))
         .routes(routes!(otlp::post_traces))
         .routes(routes!(otlp::post_metrics))
         .with_state(doors.ingest);
+    let reprice = OpenApiRouter::new()
+        .routes(routes!(reprice::reprice))
+        .with_state((Arc::clone(&doors.prices), Arc::clone(&doors.corrector)));
     let corrections = OpenApiRouter::new()
         .routes(routes!(corrections::void_events))
         .routes(routes!(corrections::replace_events))
+        .routes(routes!(closed_months::closed_months, closed_months::close_month))
+        .routes(routes!(closed_months::check_closed_months))
+        .routes(routes!(privacy::forget_user))
+        .routes(routes!(privacy::retention))
         .with_state(doors.corrector);
     let prices = OpenApiRouter::new()
         .routes(routes!(prices::price_versions))
         .routes(routes!(prices::price_list, prices::put_price_list))
         .routes(routes!(prices::activate_price_list))
-        .routes(routes!(reprice::reprice))
         .with_state(doors.prices);
+    let audit_log = OpenApiRouter::new()
+        .routes(routes!(audit_log::audit_log))
+        .with_state(DirectoryDoor::clone(&doors.directory));
     let health = OpenApiRouter::new()
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
@@ -86,6 +97,8 @@ fn all_routes(doors: Doors) -> OpenApiRouter<ApiState> {
         .merge(ingest)
         .merge(corrections)
         .merge(prices)
+        .merge(audit_log)
+        .merge(reprice)
         .merge(health)
 }
 

@@ -9,19 +9,17 @@ mod verify;
 
 use std::sync::{Arc, OnceLock};
 
-use arc_swap::ArcSwap;
 use bytes::Bytes;
 
-use crate::api::IngestDoor;
+use crate::api::{Incoming, IngestDoor};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::corrections::{Corrector, CorrectorParts};
 use crate::directory::{DirectoryStore, Registrar, SharedDirectory};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::flush::{Opening, Store, View};
+use crate::flush::{Opening, Retention, Store, View};
 use crate::ingest::{Intake, IntakeLimits};
-use crate::model::ClosedMonths;
 use crate::prices::{PriceParts, Prices, RepriceRequest};
 use crate::pricing::RepriceReport;
 use crate::query::{Queries, off_workers};
@@ -53,12 +51,12 @@ pub struct App {
     directory: Arc<OnceLock<Arc<DirectoryStore>>>,
     registrar: Arc<OnceLock<Registrar>>,
     polling: OnceLock<Polling>,
+    upkeep: OnceLock<Polling>,
     /// Empty until the log is replayed.
     store: Arc<OnceLock<Arc<Store>>>,
     prices: Arc<Prices>,
     door: Arc<IngestDoor>,
     corrector: Arc<Corrector>,
-    closed_months: Arc<ArcSwap<ClosedMonths>>,
 }
 
 impl App {
@@ -74,21 +72,20 @@ impl App {
         let parts = PriceParts {
             engine: Arc::clone(&engine),
             queries: Arc::clone(&queries),
-            store: Arc::clone(&store),
             clock: Arc::clone(&clock),
         };
         let prices = Prices::open(&config.data_dir, parts)?;
         let limits = IntakeLimits::from(config);
-        let closed_months: Arc<ArcSwap<ClosedMonths>> = Arc::default();
-        let months = Arc::clone(&closed_months);
-        let intake = Arc::new(Intake::new(names.clone(), prices.active(), months, limits));
+        let intake = Arc::new(Intake::new(names.clone(), prices.active(), limits));
+        let directory = Arc::new(OnceLock::new());
         let corrector = Corrector::new(CorrectorParts {
             store: Arc::clone(&store),
             queries: Arc::clone(&queries),
             intake: Arc::clone(&intake),
             directory: names.clone(),
+            directory_store: Arc::clone(&directory),
+            retention: Retention::from(config),
             clock: Arc::clone(&clock),
-            closed_months: Arc::clone(&closed_months),
         });
         let registrar = Arc::new(OnceLock::new());
         let clocks = Arc::clone(&clock);
@@ -102,14 +99,14 @@ impl App {
             engine,
             queries,
             names,
-            directory: Arc::new(OnceLock::new()),
+            directory,
             registrar,
             polling: OnceLock::new(),
+            upkeep: OnceLock::new(),
             store,
             prices,
             door: Arc::new(door),
             corrector: Arc::new(corrector),
-            closed_months,
         }))
     }
 
@@ -121,10 +118,19 @@ impl App {
             application: format!("node/{}", self.node.node_id),
             epoch: self.node.epoch,
             directory_lock: Arc::<lock::FileLock>::clone(&self.lock),
-            closed_months: Arc::clone(&self.closed_months),
+            directory: self.names.clone(),
         };
         let store = Store::open(&self.config, opening, Arc::clone(&self.clock)).await?;
-        self.store.set(Arc::new(store)).map_err(|_| Error::internal("the store was opened twice"))
+        let twice = || Error::internal("the store was opened twice");
+        self.store.set(Arc::new(store)).map_err(|_| twice())?;
+        self.corrector.resume_forgetting().await?;
+        let upkeep = tokio::spawn(drop_expired(Arc::clone(&self.corrector)));
+        self.upkeep.set(Polling(upkeep.abort_handle())).map_err(|_| twice())
+    }
+
+    /// Changes stored events.
+    pub fn corrector(&self) -> &Arc<Corrector> {
+        &self.corrector
     }
 
     /// The directory must be there before the first event: it decides local
@@ -185,13 +191,13 @@ impl App {
 
     /// Prices stored events anew, or shows what that would change.
     pub async fn reprice(&self, request: RepriceRequest) -> Result<RepriceReport> {
-        let prices = Arc::clone(&self.prices);
-        off_workers(async move { prices.reprice(&request).await }).await
+        let (prices, corrector) = (Arc::clone(&self.prices), Arc::clone(&self.corrector));
+        off_workers(async move { prices.reprice(&corrector, &request).await }).await
     }
 
     /// Stores the events of a plain NDJSON body; durable when it returns.
     pub async fn ingest_bytes(&self, body: Bytes, request_id: String) -> Result<IngestReport> {
-        self.door.ingest(body, request_id).await
+        self.door.ingest(Incoming::native(body), request_id).await
     }
 
     /// Puts a provider's report in the place of what was imported of its days
@@ -255,7 +261,18 @@ impl App {
     }
 }
 
-/// Looks for other nodes' changes until it is dropped.
+/// Drops days past their age, once an hour.
+async fn drop_expired(corrector: Arc<Corrector>) {
+    const INTERVAL: std::time::Duration = std::time::Duration::from_secs(3600);
+    loop {
+        tokio::time::sleep(INTERVAL).await;
+        if let Err(error) = corrector.expire(false).await {
+            tracing::error!(error = error.full_message(), "retention failed; it is tried again");
+        }
+    }
+}
+
+/// A task that ends with its owner.
 #[derive(Debug)]
 struct Polling(tokio::task::AbortHandle);
 

@@ -40,6 +40,11 @@ pub(super) fn install() -> Result<PrometheusHandle> {
 fn describe() {
     use metrics::{describe_counter, describe_gauge, describe_histogram};
     describe_counter!("spendlake_events_total", "Events received, by verdict");
+    describe_counter!(
+        "spendlake_ingest_refused_total",
+        "Requests to ingest that were sent away to come back: by a full queue, memory or hot \
+         buffer, by a sender's share of them, or by a sender's rate"
+    );
     describe_counter!("spendlake_flushed_rows_total", "Rows committed to the lake");
     describe_counter!("spendlake_compacted_files_total", "Files replaced by compaction");
     describe_counter!("spendlake_rollup_rebuilt_days_total", "Days whose rollup was rebuilt");
@@ -58,6 +63,9 @@ fn describe() {
         "Stored events of unknown cost, by provider and model; the models beyond the first \
          twenty together"
     );
+    describe_gauge!("spendlake_ingest_queue_requests", "Requests that wait for the log");
+    describe_gauge!("spendlake_ingest_queue_rows", "Events of those requests");
+    describe_gauge!("spendlake_ingest_queue_lanes", "Organizations that those requests are of");
     describe_gauge!("spendlake_hot_rows", "Acknowledged rows not yet in the lake");
     describe_gauge!("spendlake_hot_bytes", "Memory of those rows, bytes");
     describe_gauge!("spendlake_wal_bytes", "Size of the write-ahead log, bytes");

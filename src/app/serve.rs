@@ -58,6 +58,8 @@ impl App {
                 _ = failure.wait_for(|failed| *failed) => {}
             }
         };
+        // The address tells senders apart who do not say who they are.
+        let router = router.into_make_service_with_connect_info::<SocketAddr>();
         axum::serve(listener, router)
             .with_graceful_shutdown(stop)
             .await

@@ -1,12 +1,14 @@
 //! The command line: one verb a file. Standard output carries data, standard
 //! error carries talk, and the exit code says how it went.
 
+mod close;
 mod compact;
 mod completions;
 pub mod demo;
 mod directory;
 mod doctor;
 mod feed;
+mod forget;
 mod import;
 mod logging;
 mod prices;
@@ -14,6 +16,7 @@ mod progress;
 mod reconcile;
 mod remote;
 mod reprice;
+mod retention;
 mod serve;
 mod settings;
 mod sql;
@@ -84,6 +87,9 @@ enum Verb {
     Import(import::ImportArgs),
     Directory(directory::DirectoryArgs),
     Reconcile(reconcile::ReconcileArgs),
+    Close(close::CloseArgs),
+    Forget(forget::ForgetArgs),
+    Retention(retention::RetentionArgs),
     Sql(sql::SqlArgs),
     Verify(verify::VerifyArgs),
     Compact(compact::CompactArgs),
@@ -162,6 +168,9 @@ impl Verb {
             Self::Import(args) => args.run(&session).await,
             Self::Directory(args) => args.run(&session).await,
             Self::Reconcile(args) => args.run(&session).await,
+            Self::Close(args) => args.run(&session).await,
+            Self::Forget(args) => args.run(&session).await,
+            Self::Retention(args) => args.run(&session).await,
             Self::Sql(args) => args.run(&session).await,
             Self::Verify(args) => args.run(&session).await,
             Self::Compact(args) => args.run(&session).await,

@@ -9,6 +9,10 @@ use bytes::Bytes;
 use super::Session;
 use super::feed::Stored;
 use super::remote::Remote;
+use crate::api::{
+    CloseBody, ClosedMonth, ClosedMonthList, ForgetAnswer, ForgetBody, RetentionAnswer,
+    RetentionBody,
+};
 use crate::app::{
     App, ImportedReport, IngestReport, LineStatus, Reconciliation, ReconciliationRequest,
     ReportFormat, ReportOptions, running_server,
@@ -86,6 +90,57 @@ impl Target {
         match self {
             Self::Local(app) => app.reconciliation(request).await,
             Self::Server(remote) => remote.reconciliation(request).await,
+        }
+    }
+
+    /// Closes a month.
+    pub(super) async fn close_month(&self, body: CloseBody) -> Result<ClosedMonth> {
+        match self {
+            Self::Local(app) => body.carry_out(app.corrector()).await,
+            Self::Server(remote) => remote.post("/api/closed-months", &body).await?.json().await,
+        }
+    }
+
+    /// Every closed month; with `check`, added up again.
+    pub(super) async fn closed_months(&self, check: bool) -> Result<ClosedMonthList> {
+        match self {
+            Self::Local(app) if check => {
+                let checks = app.corrector().check_closings().await?.into_iter();
+                Ok(ClosedMonthList { items: checks.map(ClosedMonth::from).collect() })
+            }
+            Self::Local(app) => {
+                let closings = app.corrector().closings().await?.into_iter();
+                Ok(ClosedMonthList { items: closings.map(ClosedMonth::from).collect() })
+            }
+            Self::Server(remote) => {
+                let path = if check { "/api/closed-months/check" } else { "/api/closed-months" };
+                remote.get(path).await?.json().await
+            }
+        }
+    }
+
+    /// Forgets a user.
+    pub(super) async fn forget(&self, body: ForgetBody, user_id: &str) -> Result<ForgetAnswer> {
+        match self {
+            Self::Local(app) => body.carry_out(app.corrector(), user_id).await,
+            Self::Server(remote) => {
+                let user: String =
+                    url::form_urlencoded::byte_serialize(user_id.as_bytes()).collect();
+                // In a path a plus sign is no space.
+                let path = format!("/api/users/{}/forget", user.replace('+', "%20"));
+                remote.post(&path, &body).await?.json().await
+            }
+        }
+    }
+
+    /// Drops what is past its age.
+    pub(super) async fn retention(&self, body: RetentionBody) -> Result<RetentionAnswer> {
+        match self {
+            Self::Local(app) => {
+                let expired = app.corrector().expire(body.dry_run).await?;
+                Ok(RetentionAnswer::new(body.dry_run, expired))
+            }
+            Self::Server(remote) => remote.post("/api/retention", &body).await?.json().await,
         }
     }
 

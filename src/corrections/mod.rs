@@ -5,22 +5,27 @@
 //! Each correction holds [`crate::flush::Corrections`] while it reads, decides
 //! and writes, so that no two of them work on the same events.
 
+mod close;
+mod correction;
+mod forget;
 mod replace;
+mod retention;
 mod void;
 
 use std::fmt::Debug;
 use std::sync::{Arc, OnceLock};
 
-use arc_swap::ArcSwap;
-
 use crate::clock::Clock;
-use crate::directory::SharedDirectory;
+use crate::directory::{DirectoryStore, SharedDirectory};
 use crate::error::{Error, Result};
-use crate::flush::Store;
+use crate::flush::{Retention, Store};
 use crate::ingest::Intake;
-use crate::model::{ClosedMonths, CorrectionStamp};
+use crate::model::CorrectionStamp;
 use crate::query::Queries;
 
+pub use close::ClosingCheck;
+pub use correction::Correction;
+pub use forget::ForgetReport;
 pub use replace::{ReplaceReport, ReplaceResult, ReplaceStatus};
 pub use void::{VoidReport, VoidResult, VoidStatus};
 
@@ -44,10 +49,12 @@ pub struct CorrectorParts {
     pub intake: Arc<Intake>,
     /// Knows time zones.
     pub directory: SharedDirectory,
+    /// How long tables keep their days.
+    pub retention: Retention,
+    /// Keeps the audit log; empty until the directory is open.
+    pub directory_store: Arc<OnceLock<Arc<DirectoryStore>>>,
     /// Stamps corrections.
     pub clock: Arc<dyn Clock>,
-    /// The months whose rows never change again.
-    pub closed_months: Arc<ArcSwap<ClosedMonths>>,
 }
 
 impl Corrector {
@@ -60,6 +67,22 @@ impl Corrector {
         let store = self.parts.store.get();
         store.ok_or_else(|| {
             Error::unavailable("the log is being replayed; try again in a few seconds")
+        })
+    }
+
+    fn directory_store(&self) -> Result<&Arc<DirectoryStore>> {
+        let store = self.parts.directory_store.get();
+        store.ok_or_else(|| Error::unavailable("the directory is being opened; try again shortly"))
+    }
+
+    /// Begins a correction, once no other one is under way.
+    pub async fn begin(&self) -> Result<Correction<'_>> {
+        let corrections = self.store()?.corrections().await;
+        Ok(Correction {
+            corrector: self,
+            corrections,
+            stamp: self.stamp(),
+            directory: self.parts.directory.load(),
         })
     }
 

@@ -5,16 +5,15 @@ use std::sync::Arc;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::concat_batches;
+use serde_json::json;
 
 use super::void::{names, places, taken};
-use super::{Corrector, check_count, check_reason};
+use super::{Correction, Corrector, check_count, check_reason};
 use crate::error::{Context, Error, Result};
 use crate::flush::View;
-use crate::flush::bookings;
 use crate::ingest::{Payload, PreparedRequest, Rejection};
 use crate::model::{
-    Booking, CorrectionStamp, PRECEDENCE_CORRECTION, current_rows, reversals, stamped,
-    usage_events_schema,
+    Booking, PRECEDENCE_CORRECTION, current_rows, reversals, stamped, usage_events_schema,
 };
 use crate::query::EventName;
 
@@ -61,20 +60,21 @@ impl Corrector {
     /// nothing.
     pub async fn replace(&self, payload: Payload<'_>, reason: &str) -> Result<ReplaceReport> {
         check_reason(reason)?;
-        let stamp = self.stamp();
-        let prepared = self.parts.intake.prepare(payload, stamp.at)?;
+        let prepared = self.parts.intake.prepare(payload, self.parts.clock.now())?;
         check_count(prepared.events.len())?;
-        let corrections = self.store()?.corrections().await;
-        let mut replacement = Replacement::new(self, prepared, stamp)?;
+        let correction = self.begin().await?;
+        let mut replacement = Replacement::new(&correction, prepared)?;
         let wanted = replacement.names.clone();
-        let stored = self.parts.queries.events_by_name(&corrections.view(), &wanted).await?;
+        let stored = self.parts.queries.events_by_name(&correction.view(), &wanted).await?;
         for rows in &stored {
-            let counted = self.counted_requests(&corrections.view(), rows).await?;
+            let counted = self.counted_requests(&correction.view(), rows).await?;
             replacement.add_stored(rows, &counted)?;
         }
-        let (rows, report) = replacement.finish()?;
+        let (rows, report) = replacement.finish();
         if !rows.is_empty() {
-            corrections.append(rows).await?;
+            let events = report.changed();
+            correction.audit("events.replace", reason, json!({"events": events})).await?;
+            correction.corrections.append(rows).await?;
         }
         Ok(report)
     }
@@ -130,12 +130,20 @@ fn lost(rows: &RecordBatch) -> Result<HashSet<EventName>> {
     Ok(names.filter(|(_, id)| gave_way(*id)).map(|(name, _)| name).collect())
 }
 
+impl ReplaceReport {
+    fn changed(&self) -> usize {
+        let changes = |status: &ReplaceStatus| {
+            matches!(status, ReplaceStatus::Replaced | ReplaceStatus::Restored)
+        };
+        self.results.iter().filter(|result| changes(&result.status)).count()
+    }
+}
+
 /// A replacement while its stored events are looked at.
 #[derive(Debug)]
 struct Replacement<'a> {
-    corrector: &'a Corrector,
+    correction: &'a Correction<'a>,
     prepared: PreparedRequest,
-    stamp: CorrectionStamp,
     /// Of each event of `prepared`; a later line of the same event wins.
     names: Vec<EventName>,
     statuses: HashMap<EventName, ReplaceStatus>,
@@ -143,15 +151,11 @@ struct Replacement<'a> {
 }
 
 impl<'a> Replacement<'a> {
-    fn new(
-        corrector: &'a Corrector,
-        mut prepared: PreparedRequest,
-        stamp: CorrectionStamp,
-    ) -> Result<Self> {
+    fn new(correction: &'a Correction<'a>, mut prepared: PreparedRequest) -> Result<Self> {
         // Months may have been closed while the request waited.
-        prepared.rebook(&corrector.parts.closed_months.load_full())?;
+        prepared.rebook(&correction.directory)?;
         let names = names(&prepared.rows)?;
-        Ok(Self { corrector, prepared, stamp, names, statuses: HashMap::new(), written: vec![] })
+        Ok(Self { correction, prepared, names, statuses: HashMap::new(), written: vec![] })
     }
 
     /// Compares the stored rows of some events with what replaces them.
@@ -197,19 +201,16 @@ impl<'a> Replacement<'a> {
     fn is_same(&self, rows: &RecordBatch, row: usize, place: usize) -> Result<bool> {
         let stored = taken(rows, &[row])?;
         let fresh = taken(&self.prepared.rows, &[place])?;
-        let back = reversals(&fresh, &self.own_bookings(&[place]), &self.stamp)?;
+        let back = reversals(&fresh, &self.own_bookings(&[place]), &self.correction.stamp)?;
         let both = concat_batches(&usage_events_schema(), [&stored, &back]);
         Ok(current_rows(&both.internal("comparing an event with its replacement")?)?.is_empty())
     }
 
     fn write(&mut self, old: &RecordBatch, new: &[usize]) -> Result<()> {
-        let parts = &self.corrector.parts;
-        let bookings =
-            bookings(old, &parts.directory.load(), &self.prepared.closed_months, self.stamp.at)?;
         let new_rows = taken(&self.prepared.rows, new)?;
         for rows in [
-            reversals(old, &bookings, &self.stamp)?,
-            stamped(&new_rows, &self.own_bookings(new), &self.stamp)?,
+            self.correction.reversals(old)?,
+            stamped(&new_rows, &self.own_bookings(new), &self.correction.stamp)?,
         ] {
             if rows.num_rows() > 0 {
                 self.written.push(rows);
@@ -228,7 +229,7 @@ impl<'a> Replacement<'a> {
         places.iter().map(booking).collect()
     }
 
-    fn finish(self) -> Result<(Vec<RecordBatch>, ReplaceReport)> {
+    fn finish(self) -> (Vec<RecordBatch>, ReplaceReport) {
         let mut names = self.names.iter();
         let results = self.prepared.lines.iter().map(|line| match &line.outcome {
             Err(rejection) => ReplaceResult {
@@ -248,7 +249,7 @@ impl<'a> Replacement<'a> {
         });
         let results = results.collect();
         let changed = !self.written.is_empty();
-        let correction_id = changed.then(|| self.stamp.id.clone());
-        Ok((self.written, ReplaceReport { correction_id, results }))
+        let correction_id = changed.then(|| self.correction.stamp.id.clone());
+        (self.written, ReplaceReport { correction_id, results })
     }
 }

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 
 use arrow::array::{AsArray, RecordBatch, UInt64Array};
 use arrow::compute::take_record_batch;
+use serde_json::json;
 
 use super::{Corrector, check_count, check_reason};
 use crate::error::{Context, Error, Result};
-use crate::flush::bookings;
-use crate::model::{current_rows, reversals};
+use crate::model::current_rows;
 use crate::query::EventName;
 
 /// What became of one event.
@@ -46,11 +46,8 @@ impl Corrector {
     pub async fn void(&self, events: Vec<EventName>, reason: &str) -> Result<VoidReport> {
         check_reason(reason)?;
         check_count(events.len())?;
-        let corrections = self.store()?.corrections().await;
-        let view = corrections.view();
-        let rows = self.parts.queries.events_by_name(&view, &events).await?;
-        let stamp = self.stamp();
-        let months = self.parts.closed_months.load();
+        let correction = self.begin().await?;
+        let rows = self.parts.queries.events_by_name(&correction.view(), &events).await?;
         let mut statuses = HashMap::new();
         let mut taken_back = Vec::new();
         for rows in rows {
@@ -61,18 +58,19 @@ impl Corrector {
             for name in names(&current)? {
                 statuses.insert(name, VoidStatus::Voided);
             }
-            let bookings = bookings(&current, &self.parts.directory.load(), &months, stamp.at)?;
-            taken_back.push(reversals(&current, &bookings, &stamp)?);
+            taken_back.push(correction.reversals(&current)?);
         }
         taken_back.retain(|rows| rows.num_rows() > 0);
         let changed = !taken_back.is_empty();
         if changed {
-            corrections.append(taken_back).await?;
+            let voided = taken_back.iter().map(RecordBatch::num_rows).sum::<usize>();
+            correction.audit("events.void", reason, json!({"events": voided})).await?;
+            correction.corrections.append(taken_back).await?;
         }
         let status = |name: &EventName| statuses.get(name).copied().unwrap_or(VoidStatus::NotFound);
         let results =
             events.into_iter().map(|event| VoidResult { status: status(&event), event }).collect();
-        Ok(VoidReport { correction_id: changed.then_some(stamp.id), results })
+        Ok(VoidReport { correction_id: changed.then_some(correction.stamp.id), results })
     }
 }
 

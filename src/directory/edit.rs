@@ -11,6 +11,7 @@ use super::names::generated_name;
 use super::records::{Details, DirectoryKind, Entry, Membership, NameSince, Origin, Record};
 use super::snapshot::{Directory, Organization};
 use crate::error::{Error, Result};
+use crate::model::{ClosedMonths, Month};
 
 /// What a change did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -39,7 +40,18 @@ pub struct Sighting {
 pub(super) enum Row {
     Entry(Entry),
     Membership(Membership),
-    Name { kind: DirectoryKind, organization_id: String, id: String, since: NameSince },
+    Name {
+        kind: DirectoryKind,
+        organization_id: String,
+        id: String,
+        since: NameSince,
+    },
+    /// An organization's, or everybody's.
+    ClosedMonth {
+        organization_id: Option<String>,
+        month: Month,
+        closed_at: DateTime<Utc>,
+    },
 }
 
 /// A change under way. Nothing of it is seen by others before it is stored.
@@ -74,6 +86,23 @@ impl Edit {
     /// Writes down who did what, together with the change.
     pub fn audit(&mut self, audit: Audit) {
         self.audit.push(audit);
+    }
+
+    /// Closes a month of one organization or of everybody. Answers false when
+    /// it was closed before.
+    pub fn close_month(&mut self, organization_id: Option<&str>, month: Month) -> bool {
+        let months = &self.directory.closed_months;
+        if months.closed_at(organization_id, month).is_some() {
+            return false;
+        }
+        let closed_at = self.now;
+        let months = ClosedMonths::clone(months).with(organization_id, month, closed_at);
+        self.directory.closed_months = Arc::new(months);
+        let organization_id = organization_id.map(str::to_owned);
+        self.rows.push(Row::ClosedMonth { organization_id, month, closed_at });
+        // Exports of it name things as they were called now.
+        self.shows = true;
+        true
     }
 
     /// Adds or replaces whatever `record` is.

@@ -28,5 +28,5 @@ pub use records::{Details, DirectoryKind, Entry, Membership, NameSince, Origin, 
 pub use registrar::Registrar;
 pub use shared::SharedDirectory;
 pub use snapshot::Directory;
-pub use store::DirectoryStore;
+pub use store::{Closing, DirectoryStore, Erasure};
 pub use tables::TABLE_NAMES;

@@ -27,8 +27,7 @@ impl Directory {
         }
     }
 
-    /// What a thing was called at `time`: a later rename does not count. What
-    /// was named only afterwards had its first name already.
+    /// What a thing was called at `time`: a later name does not count.
     pub fn name_as_of(
         &self,
         kind: DirectoryKind,
@@ -40,7 +39,7 @@ impl Directory {
         let names = organization.and_then(|found| found.names.get(&kind)?.get(id));
         let Some(names) = names else { return self.unplaced_name(kind, id) };
         let until = names.iter().rev().find(|name| name.valid_from <= time);
-        until.or(names.first()).map(|name| name.name.as_str())
+        until.map(|name| name.name.as_str())
     }
 
     fn unplaced_name(&self, kind: DirectoryKind, id: &str) -> Option<&str> {

@@ -9,6 +9,7 @@ use chrono_tz::Tz;
 
 use super::index::Index;
 use super::records::{Details, DirectoryKind, Entry, Membership, NameSince};
+use crate::model::ClosedMonths;
 
 /// One state of the directory. It never changes: whoever changes something
 /// publishes a new one.
@@ -22,6 +23,7 @@ pub struct Directory {
     pub(super) index: Arc<Index>,
     /// Names of which the organization is not known.
     pub(super) unplaced: Arc<BTreeMap<(DirectoryKind, String), String>>,
+    pub(super) closed_months: Arc<ClosedMonths>,
 }
 
 /// An organization and what belongs to it.
@@ -68,6 +70,11 @@ impl Directory {
     /// whatever names an answer.
     pub fn shown_revision(&self) -> i64 {
         self.shown_revision
+    }
+
+    /// The months whose rows never change again.
+    pub fn closed_months(&self) -> &Arc<ClosedMonths> {
+        &self.closed_months
     }
 
     /// The thing of this id.

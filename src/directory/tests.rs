@@ -103,7 +103,7 @@ fn a_rename_keeps_the_name_that_held_before() {
     let as_of = |at| renamed.name_as_of(DirectoryKind::Team, ACME, "core", time(at));
     assert_eq!(as_of("2026-04-30T23:59:59Z"), Some("Core"));
     assert_eq!(as_of("2026-05-01T00:00:00Z"), Some("Platform"));
-    assert_eq!(as_of("1999-01-01T00:00:00Z"), Some("Core"));
+    assert_eq!(as_of("1999-01-01T00:00:00Z"), None);
     assert_eq!(renamed.name(DirectoryKind::Team, ACME, "core"), Some("Platform"));
     assert_eq!(renamed.name_as_of(DirectoryKind::Team, BETA, "core", start()), None);
 }

@@ -97,11 +97,11 @@ impl Engine {
     }
 
     /// Replaces the static tables of all later sessions. A name that the lake
-    /// already uses is refused.
+    /// or the directory uses is refused.
     pub fn set_static_tables(&self, tables: Vec<StaticTable>) -> Result<()> {
         if let Some(table) = tables.iter().find(|table| catalog::is_reserved(&table.name)) {
             let name = &table.name;
-            return Err(Error::invalid(format!("table {name} is one of the lake's own names")));
+            return Err(Error::invalid(format!("table {name} is one of our own names")));
         }
         self.static_tables.store(Arc::new(tables));
         Ok(())

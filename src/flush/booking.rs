@@ -6,14 +6,13 @@ use chrono::{DateTime, NaiveDate, Utc};
 
 use crate::directory::Directory;
 use crate::error::{Error, Result};
-use crate::model::{Booking, ClosedMonths};
+use crate::model::Booking;
 
 /// Where each row of a correction of `rows` goes: to the day of the row that
 /// it corrects, or to today when that day's month is closed.
 pub fn bookings(
     rows: &RecordBatch,
     directory: &Directory,
-    closed_months: &ClosedMonths,
     now: DateTime<Utc>,
 ) -> Result<Vec<Booking>> {
     let missing = |name| Error::internal(format!("rows to be corrected have no {name}"));
@@ -25,7 +24,8 @@ pub fn bookings(
         let date: NaiveDate =
             Date32Type::to_naive_date_opt(dates.value(row)).ok_or_else(|| missing("usage_date"))?;
         let organization = organizations.value(row);
-        Ok(closed_months.book(organization, date, || directory.usage_date(organization, now)))
+        let today = || directory.usage_date(organization, now);
+        Ok(directory.closed_months().book(organization, date, today))
     };
     (0..rows.num_rows()).map(booking).collect()
 }

@@ -4,7 +4,6 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use arc_swap::ArcSwap;
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use chrono::{DateTime, Utc};
@@ -17,16 +16,18 @@ use super::group::{JudgedGroup, Lost, PendingRequest, Wanted, judge, wanted};
 use super::known::Known;
 use super::old_events::OldEventReader;
 use super::open_hot::{HotRow, OpenHot, segment_of};
+use super::queue::tenant_of;
 use super::record::{FrameContent, Withdrawn};
 use super::report::IngestReport;
 use super::state::State;
 use super::superseding::Superseding;
 use super::writer::{Log, approximate};
+use crate::directory::{Directory, SharedDirectory};
 use crate::error::{Context, Error, Result};
 use crate::hot::HotBatch;
 use crate::lake::Lake;
 use crate::model::{
-    ClosedMonths, CorrectionStamp, PRECEDENCE_CORRECTION, SourcePrecedence, Winner, reversals,
+    CorrectionStamp, PRECEDENCE_CORRECTION, SourcePrecedence, Winner, reversals,
     sightings_batch, sightings_schema, usage_events_schema,
 };
 
@@ -37,9 +38,10 @@ pub(super) struct Committer {
     pub(super) state: Arc<State>,
     pub(super) lake: Arc<Lake>,
     pub(super) old_events: Arc<OldEventReader>,
-    /// Published under the log's lock, so that no frame after the closing of a
-    /// month has rows of it.
-    pub(super) closed_months: Arc<ArcSwap<ClosedMonths>>,
+    /// Says which months are closed. Read with the log locked, so that who
+    /// closes a month knows by taking the lock that no later frame has rows of
+    /// it.
+    pub(super) directory: SharedDirectory,
     pub(super) precedence: SourcePrecedence,
     /// Held by whoever corrects stored events.
     pub(super) correcting: Arc<tokio::sync::Mutex<()>>,
@@ -92,8 +94,8 @@ impl Committer {
         let started = Instant::now();
         let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         let log = &mut *log;
-        let closed_months = self.closed_months.load_full();
-        let group = self.brought_up_to_date(group, log, &closed_months)?;
+        let directory = self.directory.load();
+        let group = self.brought_up_to_date(group, log, &directory)?;
         // Held until the frame is published: what others read and then correct
         // does not leave the hot buffer meanwhile.
         let free = match right {
@@ -104,8 +106,8 @@ impl Committer {
         let hot = OpenHot::new(if may_withdraw { self.state.open_hot() } else { Vec::new() });
         let nothing = Found::nothing();
         let found = if let Right::HeldWith(found) = right { found } else { &nothing };
-        let known =
-            Known { log, hot: may_withdraw.then_some(&hot), found, closed_months: &closed_months };
+        let closed_months = directory.closed_months();
+        let known = Known { log, hot: may_withdraw.then_some(&hot), found, closed_months };
         let mut contest = Contest::new(&self.precedence);
         let (mut clear, mut verdicts) = (Vec::with_capacity(group.len()), Vec::new());
         for request in group {
@@ -123,7 +125,14 @@ impl Committer {
             true => None,
             false => {
                 let frame = self.frame(judged, &clear, &hot, found)?;
-                self.write(frame, log, &hot)?
+                let superseding = self.write(frame, log, &hot)?;
+                let shares = clear.iter().zip(reports.as_slice()).map(|(request, report)| {
+                    let rows = report.accepted + report.conflict + report.rejected;
+                    let rows = rows + report.sighting;
+                    (tenant_of(&request.prepared), usize::try_from(rows).unwrap_or(usize::MAX))
+                });
+                self.state.share_hot(log.wal.last_sequence(), shares);
+                superseding
             }
         };
         drop(free);
@@ -137,7 +146,7 @@ impl Committer {
         &self,
         mut group: Vec<PendingRequest>,
         log: &Log,
-        closed_months: &Arc<ClosedMonths>,
+        directory: &Arc<Directory>,
     ) -> Result<Vec<PendingRequest>> {
         let covered_since = log.dedup.covered_since();
         for request in &mut group {
@@ -146,7 +155,7 @@ impl Committer {
                 request.old =
                     self.old_events.read(&request.prepared, covered_since, &self.lake.events)?;
             }
-            request.prepared.rebook(closed_months)?;
+            request.prepared.rebook(directory)?;
         }
         Ok(group)
     }
@@ -196,8 +205,7 @@ impl Committer {
     fn taken_back(&self, rows: &RecordBatch, group: &[PendingRequest]) -> Result<RecordBatch> {
         let last = group.last().ok_or_else(|| Error::internal("an empty group takes back"))?;
         let at = last.received_at;
-        let (directory, months) = (&last.prepared.directory, &last.prepared.closed_months);
-        let bookings = bookings(rows, directory, months, at)?;
+        let bookings = bookings(rows, &last.prepared.directory, at)?;
         reversals(rows, &bookings, &stamp(at))
     }
 

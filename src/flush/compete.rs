@@ -142,10 +142,11 @@ impl Competition {
         let (committer, flusher) = (Arc::clone(&self.committer), Arc::clone(&self.flusher));
         let asked = wanted.clone();
         let found = tokio::task::spawn_blocking(move || {
+            let directory = committer.directory.load();
             let search = Search {
                 view: &flusher.state.view(),
                 lake: &flusher.lake,
-                closed_months: &committer.closed_months.load(),
+                closed_months: directory.closed_months(),
                 precedence: &committer.precedence,
                 covered_since: flusher.keys_covered_since(),
             };

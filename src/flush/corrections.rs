@@ -45,6 +45,19 @@ pub enum StoredTable {
     ProviderCosts,
 }
 
+impl StoredTable {
+    /// Its name in SQL.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Events => "usage_events",
+            Self::Rejected => "rejected_events",
+            Self::Daily => "usage_daily",
+            Self::Sightings => "sightings",
+            Self::ProviderCosts => "provider_costs",
+        }
+    }
+}
+
 /// What a rewrite or a drop changed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RewriteReport {

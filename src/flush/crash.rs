@@ -3,7 +3,7 @@
 /// Ends the process at `point` when the test asked for it with
 /// `SPENDLAKE_TEST_CRASH_AT=point` or `point:n` (the n-th pass). Release
 /// builds hold nothing of this.
-pub(super) fn crash_point(point: &str) {
+pub(crate) fn crash_point(point: &str) {
     #[cfg(debug_assertions)]
     {
         use std::sync::atomic::{AtomicU32, Ordering};

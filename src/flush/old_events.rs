@@ -11,7 +11,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
+use arrow::datatypes::{Int8Type, Int64Type, TimestampMicrosecondType};
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
@@ -20,6 +20,10 @@ use crate::error::{Error, Result};
 use crate::ingest::PreparedRequest;
 use crate::lake::{LakeFile, LakeTable};
 use crate::model::UsageEvent;
+
+/// Stands for the fingerprints of an event that was corrected: a copy of any
+/// of its contents is a duplicate.
+const SEVERAL: u64 = 0;
 
 /// A day's stored events: by key, a fingerprint of what a copy must share; and
 /// the keys of their requests.
@@ -47,7 +51,7 @@ impl OldEvents {
     /// Whether the lake holds a copy of `event`, and whether it says the same.
     pub(super) fn find(&self, key: u128, event: &UsageEvent) -> Option<bool> {
         let stored = self.days.iter().find_map(|day| day.get(&key))?;
-        Some(*stored == stored_fingerprint(event))
+        Some(*stored == SEVERAL || *stored == stored_fingerprint(event))
     }
 }
 
@@ -114,13 +118,14 @@ enum Place {
 pub(super) const IDENTITY_COLUMNS: [&str; 3] = ["organization_id", "source", "event_id"];
 
 /// Columns that identify an event and tell a conflict from a duplicate.
-const COLUMNS: [&str; 12] = [
+const COLUMNS: [&str; 13] = [
     "organization_id",
     "source",
     "event_id",
     "request_id",
     "event_time",
     "model_name",
+    "quantity",
     "input_tokens",
     "cache_read_tokens",
     "cache_write_tokens",
@@ -160,7 +165,10 @@ impl OldEventReader {
         for event in request.events.iter().filter(|event| is_old(event, covered_since)) {
             places.extend(local_dates(event.event_time).map(Place::Day));
             // A copy that came after the closing stands on the day it came.
-            let closed = event.correction_of_period.as_ref().and(request.closed_months.first());
+            let closed = event
+                .correction_of_period
+                .as_ref()
+                .and_then(|_| request.directory.closed_months().first());
             places.extend(closed.map(|month| Place::LateSince(month.first_day())));
         }
         let mut old = OldEvents::none(covered_since);
@@ -229,7 +237,8 @@ pub(super) fn holds_late_rows(file: &LakeFile, table: &LakeTable) -> Result<bool
 fn add_keys(batch: &RecordBatch, keys: &mut DayKeys) -> Result<()> {
     let model = column(batch, "model_name")?.as_string::<i32>();
     let time = column(batch, "event_time")?.as_primitive::<TimestampMicrosecondType>();
-    let tokens = COLUMNS[6..]
+    let quantity = column(batch, "quantity")?.as_primitive::<Int8Type>();
+    let tokens = COLUMNS[7..]
         .iter()
         .map(|name| Ok(column(batch, name)?.as_primitive::<Int64Type>()))
         .collect::<Result<Vec<_>>>()?;
@@ -239,7 +248,14 @@ fn add_keys(batch: &RecordBatch, keys: &mut DayKeys) -> Result<()> {
     let mut row = 0;
     for_each_key(batch, |key| {
         let numbers = tokens.iter().map(|column| column.value(row));
-        keys.insert(key, hash_stored(time.value(row), model.value(row), numbers));
+        let fingerprint = hash_stored(time.value(row), model.value(row), numbers);
+        // A reversal has the numbers of another row, negated.
+        if quantity.value(row) > 0 {
+            let known = keys.entry(key).or_insert(fingerprint);
+            if *known != fingerprint {
+                *known = SEVERAL;
+            }
+        }
         row += 1;
     })
 }

@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::Mutex;
 
-use arc_swap::ArcSwap;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::flusher::held_sequence;
@@ -20,10 +19,10 @@ use super::writer::Log;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::dedup::{Dedup, write_run};
+use crate::directory::SharedDirectory;
 use crate::error::{Context, Result};
 use crate::hot::HotSnapshot;
 use crate::lake::{Lake, LakeOptions};
-use crate::model::ClosedMonths;
 use crate::rollup::{Cube, Segment};
 use crate::wal::{Wal, WalOptions, WalStorage};
 
@@ -37,8 +36,8 @@ pub struct Opening {
     /// Whatever keeps others out of the directory: held until the last thread
     /// that can write there has ended.
     pub directory_lock: Arc<dyn DirectoryLock>,
-    /// The closed months, shared with the intake.
-    pub closed_months: Arc<ArcSwap<ClosedMonths>>,
+    /// Says which months are closed.
+    pub directory: SharedDirectory,
 }
 
 /// Keeps others out of a data directory while it lives.

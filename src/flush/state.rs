@@ -9,6 +9,7 @@ use arrow::compute::concat_batches;
 
 use super::cube_state::CubeState;
 use super::open_hot::Withdrawal;
+use super::hot_shares::HotShares;
 use super::plan::{HotStats, pieces_to_join};
 use super::view::View;
 use crate::error::{Context, Result};
@@ -66,6 +67,7 @@ pub(super) struct SupersededTables {
 pub(super) struct State {
     published: ArcSwap<View>,
     inner: Mutex<Inner>,
+    shares: Mutex<HotShares>,
 }
 
 impl State {
@@ -80,7 +82,7 @@ impl State {
         let published = ArcSwap::from_pointee(view.clone());
         let cube = Some(CubeState::new(cube, covered));
         let inner = Inner { view, cube, frozen_through: 0, cube_bytes_max };
-        let state = Self { published, inner: Mutex::new(inner) };
+        let state = Self { published, inner: Mutex::new(inner), shares: Mutex::default() };
         state.publish(&mut state.lock());
         state
     }
@@ -108,6 +110,25 @@ impl State {
         inner.withdraw(withdrawals);
         inner.push(batch, segment);
         self.publish(&mut inner);
+    }
+
+    /// Counts the rows of an acknowledged frame for the tenants that sent them.
+    pub(super) fn share_hot<'a>(
+        &self,
+        sequence: u64,
+        rows: impl IntoIterator<Item = (&'a str, usize)>,
+    ) {
+        let mut shares = self.shares();
+        rows.into_iter().for_each(|(tenant, rows)| shares.add(sequence, tenant, rows));
+    }
+
+    /// Hot rows that `tenant` sent.
+    pub(super) fn hot_rows_of(&self, tenant: &str) -> usize {
+        self.shares().rows_of(tenant)
+    }
+
+    fn shares(&self) -> MutexGuard<'_, HotShares> {
+        self.shares.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes rows out of the hot buffer.
@@ -140,6 +161,7 @@ impl State {
         inner.view.sightings = tables.sightings;
         inner.view.uncovered_files = uncovered_files;
         inner.view.hot = inner.view.hot.after(through);
+        self.shares().flushed(through);
         self.publish(&mut inner);
     }
 

@@ -1,24 +1,25 @@
 //! The door to everything stored: take events in, take a view, flush, close.
 
 use std::sync::atomic::AtomicI64;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use arc_swap::ArcSwap;
 use chrono::{DateTime, TimeDelta, Utc};
-use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{Notify, oneshot, watch};
 
 use super::background::Background;
 use super::commit::Committer;
 use super::compete::Competition;
 use super::corrections::Corrections;
+use super::fair_queue::{QueueBounds, QueueStats};
 use super::flusher::Flusher;
 use super::group::PendingRequest;
+use super::hot_shares::over_share;
 use super::maintenance::{CompactReport, CompactScope};
 use super::old_events::{self, OldEventReader, OldEvents};
 use super::plan::FlushLimits;
 use super::provider_costs::{ProviderReport, ReplacedReport};
+use super::queue::{FairSender, fair_channel, tenant_of};
 use super::recover::{Opening, Recovered, create_folders, recover};
 use super::report::IngestReport;
 use super::state::State;
@@ -29,7 +30,6 @@ use crate::config::Config;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::ingest::PreparedRequest;
 use crate::lake::Lake;
-use crate::model::ClosedMonths;
 use crate::wal::{DiskStorage, WalStorage};
 
 /// Everything of one data directory that changes.
@@ -41,14 +41,13 @@ pub struct Store {
     old_events: Arc<OldEventReader>,
     limits: FlushLimits,
     /// Gone once the store is closed.
-    queue: Mutex<Option<mpsc::Sender<Waiting>>>,
+    queue: Mutex<Option<FairSender<Waiting>>>,
     writer: Mutex<Option<JoinHandle<()>>>,
     background: Mutex<Option<tokio::task::JoinHandle<()>>>,
     stop: watch::Sender<bool>,
     competition: Arc<Competition>,
     /// Held by whoever corrects stored events.
     correcting: Arc<tokio::sync::Mutex<()>>,
-    closed_months: Arc<ArcSwap<ClosedMonths>>,
 }
 
 /// Figures for the health page and the metrics.
@@ -67,6 +66,8 @@ pub struct StoreStats {
     pub cube_bytes: usize,
     /// Memory of the dedup keys, bytes.
     pub dedup_bytes: usize,
+    /// What waits for the log.
+    pub queue: QueueStats,
 }
 
 impl Store {
@@ -113,7 +114,7 @@ impl Store {
             lake: Arc::clone(&flusher.lake),
             old_events: Arc::clone(&old_events),
             state: Arc::clone(&state),
-            closed_months: Arc::clone(&opening.closed_months),
+            directory: opening.directory,
             precedence: config.source_precedence.clone(),
             correcting: Arc::clone(&correcting),
         });
@@ -131,7 +132,7 @@ impl Store {
             flush_rows_max: limits.rows_max,
             _directory_lock: opening.directory_lock,
         };
-        let (sender, receiver) = mpsc::channel(config.ingest_queue_max.max(1));
+        let (sender, receiver) = fair_channel(QueueBounds::from(config));
         let writer = std::thread::Builder::new()
             .name("writer".to_owned())
             .spawn(move || writer.run(receiver))
@@ -150,7 +151,6 @@ impl Store {
             stop,
             competition,
             correcting,
-            closed_months: opening.closed_months,
         })
     }
 
@@ -172,16 +172,7 @@ impl Store {
         request_id: String,
         received_at: DateTime<Utc>,
     ) -> Result<IngestReport> {
-        let hot_rows = self.state.view().hot.rows();
-        if hot_rows >= self.limits.hot_rows_max {
-            return Err(Error::new(
-                ErrorKind::Busy,
-                format!(
-                    "{hot_rows} rows wait to be written to the lake (hot_rows_max); nothing of \
-                     this request was stored: send it again"
-                ),
-            ));
-        }
+        self.check_hot(&prepared)?;
         let (prepared, old) = self.look_up_old_events(prepared).await?;
         let request = PendingRequest { prepared, old, request_id, received_at };
         let (reply, answer) = oneshot::channel();
@@ -193,23 +184,38 @@ impl Store {
         })?
     }
 
+    /// Refuses a request that finds no room in the hot buffer.
+    fn check_hot(&self, prepared: &PreparedRequest) -> Result<()> {
+        let FlushLimits { hot_rows_max, rows_max, .. } = self.limits;
+        let hot_rows = self.state.view().hot.rows();
+        let (tenant, more) = (tenant_of(prepared), prepared.lines.len());
+        let (reason, whose) = if hot_rows >= hot_rows_max {
+            ("hot_rows", format!("{hot_rows} rows"))
+        } else {
+            let held = self.state.hot_rows_of(tenant);
+            if !over_share(held, more, hot_rows, hot_rows_max, rows_max) {
+                return Ok(());
+            }
+            ("hot_rows_share", format!("{held} rows of organization {tenant:?}, its share,"))
+        };
+        metrics::counter!("spendlake_ingest_refused_total", "reason" => reason).increment(1);
+        let message = format!(
+            "{whose} wait to be written to the lake (hot_rows_max {hot_rows_max}); nothing of \
+             this request was stored: send it again"
+        );
+        Err(Error::new(ErrorKind::Busy, message))
+    }
+
     fn enqueue(&self, waiting: Waiting) -> Result<()> {
-        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let queue = self.queue();
         let Some(sender) = queue.as_ref() else {
             return Err(Error::unavailable(
                 "the server is stopping; nothing of this request was stored",
             ));
         };
-        sender.try_send(waiting).map_err(|error| match error {
-            TrySendError::Full(_) => Error::new(
-                ErrorKind::Busy,
-                "too many requests wait for the log (ingest_queue_max); nothing of this one was \
-                 stored: send it again",
-            ),
-            TrySendError::Closed(_) => Error::unavailable(
-                "the writer ended; nothing of this request was stored: restart the server",
-            ),
-        })
+        let prepared = &waiting.request.prepared;
+        let (tenant, rows) = (tenant_of(prepared).to_owned(), prepared.lines.len());
+        sender.send(&tenant, rows, waiting)
     }
 
     /// The stored keys of the days of events older than the memory of keys.
@@ -236,11 +242,11 @@ impl Store {
         Corrections::new(Arc::clone(&self.flusher), alone)
     }
 
-    /// Closes months: no frame of the log after this call has rows of them.
-    pub fn publish_closed_months(&self, months: ClosedMonths) {
-        // Frames are prepared and written under this lock.
-        let _log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
-        self.closed_months.store(Arc::new(months));
+    /// Returns once every frame is written that was booked by an earlier state
+    /// of the directory than the current one.
+    pub fn await_booked_frames(&self) {
+        // Frames are booked and written under this lock.
+        drop(self.log.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Commits everything that is hot and covers it by the rollup.
@@ -273,13 +279,20 @@ impl Store {
         self.flusher.clean_up(retention).await
     }
 
+    /// What waits for the log. Unlike [`Store::stats`] this waits for nothing.
+    pub fn queue_stats(&self) -> QueueStats {
+        self.queue().as_ref().map_or(QueueStats::default(), FairSender::stats)
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Option<FairSender<Waiting>>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Current figures.
     pub fn stats(&self) -> StoreStats {
         let view = self.state.view();
-        let writer_ended = {
-            let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-            queue.as_ref().is_some_and(mpsc::Sender::is_closed)
-        };
+        let queue = self.queue_stats();
+        let writer_ended = self.queue().as_ref().is_some_and(FairSender::is_closed);
         let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
         StoreStats {
             hot_rows: view.hot.rows(),
@@ -288,13 +301,14 @@ impl Store {
             log_failed: log.wal.is_failed() || writer_ended,
             cube_bytes: view.cube.as_ref().map_or(0, |cube| cube.bytes()),
             dedup_bytes: log.dedup.memory_bytes(),
+            queue,
         }
     }
 
     /// Takes no more requests, answers those that wait, flushes, and stops
     /// every thread.
     pub async fn close(&self) -> Result<()> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.queue().take();
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(writer) = writer {
             tokio::task::spawn_blocking(move || writer.join())

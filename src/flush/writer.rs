@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use super::commit::{Committed, Committer, Right, Verdict};
 use super::compete::Competition;
 use super::group::PendingRequest;
+use super::queue::FairReceiver;
 use super::recover::DirectoryLock;
 use super::report::IngestReport;
 use super::requests::RecentRequests;
@@ -50,13 +51,13 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Works until every sender is gone.
-    pub(super) fn run(self, mut requests: mpsc::Receiver<Waiting>) {
-        while let Some(first) = requests.blocking_recv() {
+    /// Works until the sender is gone and nothing waits.
+    pub(super) fn run(self, mut requests: FairReceiver<Waiting>) {
+        while let Some(first) = requests.recv() {
             let mut lines = first.request.prepared.lines.len();
             let mut group = vec![first];
             while lines < GROUP_LINES_MAX {
-                let Ok(next) = requests.try_recv() else { break };
+                let Some(next) = requests.try_recv() else { break };
                 lines += next.request.prepared.lines.len();
                 group.push(next);
             }

@@ -32,27 +32,60 @@ impl Encoding {
 }
 
 /// The plain bytes of `body`: at most `bytes_max`, so that a small body cannot
-/// unfold into all memory.
-pub fn decompress(body: Bytes, encoding: Encoding, bytes_max: usize) -> Result<Bytes> {
-    let plain = match encoding {
-        Encoding::Identity => body,
+/// unfold into all memory. `room` is told how many there are before they are
+/// kept, and may refuse.
+pub fn decompress(
+    body: Bytes,
+    encoding: Encoding,
+    bytes_max: usize,
+    room: impl FnMut(usize) -> Result<()>,
+) -> Result<Bytes> {
+    match encoding {
+        Encoding::Identity if body.len() > bytes_max => Err(too_large(bytes_max)),
+        Encoding::Identity => Ok(body),
         Encoding::Gzip => {
-            read_within(flate2::read::MultiGzDecoder::new(body.as_ref()), "gzip", bytes_max)?
+            let decoder = flate2::read::MultiGzDecoder::new(body.as_ref());
+            read_within(decoder, "gzip", bytes_max, room)
         }
         Encoding::Zstd => {
             let decoder = zstd::stream::read::Decoder::with_buffer(body.as_ref())
+                .and_then(|mut decoder| {
+                    decoder.window_log_max(ZSTD_WINDOW_LOG_MAX)?;
+                    Ok(decoder)
+                })
                 .map_err(|error| damaged("zstd", &error))?;
-            read_within(decoder, "zstd", bytes_max)?
+            read_within(decoder, "zstd", bytes_max, room)
         }
-    };
-    if plain.len() > bytes_max { Err(too_large(bytes_max)) } else { Ok(plain) }
+    }
 }
 
-fn read_within(decoder: impl Read, name: &str, bytes_max: usize) -> Result<Bytes> {
-    let limit = u64::try_from(bytes_max).unwrap_or(u64::MAX).saturating_add(1);
+/// The largest window that a zstd frame may ask for, as a power of two: what
+/// RFC 8878 recommends decoders to support.
+const ZSTD_WINDOW_LOG_MAX: u32 = 23;
+
+/// Bytes decompressed at a time.
+const PIECE_BYTES: usize = 64 << 10;
+
+fn read_within(
+    mut decoder: impl Read,
+    name: &str,
+    bytes_max: usize,
+    mut room: impl FnMut(usize) -> Result<()>,
+) -> Result<Bytes> {
     let mut plain = Vec::new();
-    decoder.take(limit).read_to_end(&mut plain).map_err(|error| damaged(name, &error))?;
-    Ok(plain.into())
+    let mut piece = vec![0; PIECE_BYTES];
+    loop {
+        let read = decoder.read(&mut piece).map_err(|error| damaged(name, &error))?;
+        if read == 0 {
+            return Ok(plain.into());
+        }
+        let bytes = plain.len() + read;
+        if bytes > bytes_max {
+            return Err(too_large(bytes_max));
+        }
+        room(bytes)?;
+        plain.extend_from_slice(&piece[..read]);
+    }
 }
 
 fn damaged(name: &str, error: &std::io::Error) -> Error {

@@ -19,6 +19,16 @@ pub(super) struct Costs {
 /// To be asked once the event's organization and API key are settled: prices
 /// can be theirs alone.
 pub(super) fn costs(event: &ValidEvent, prices: &PriceBook) -> Costs {
+    // Its token counts are 0 because a count is required: no price may make a
+    // cost of 0 of them.
+    if event.usage_unknown && event.actual_api_cost.is_none() {
+        return Costs {
+            actual: None,
+            charged: event.charged_cost,
+            cost_source: CostSource::Unpriced,
+            price_version: None,
+        };
+    }
     let priced = prices.price(&PriceQuestion {
         organization_id: &event.organization_id,
         api_key_id: event.api_key_id.as_deref(),

@@ -13,16 +13,18 @@ pub(super) struct Line<'a> {
     pub(super) text: &'a [u8],
 }
 
-/// The events of `body` in order. An array that breaks off yields the elements
+/// The events of `body` in order, and no more than one or two beyond
+/// `lines_max`: a small body can unfold into millions of lines, each of which
+/// takes far more memory than its bytes. An array that breaks off yields the elements
 /// before the break and then the rest as one line, which will not parse and so
 /// says where it broke.
-pub(super) fn split_lines(body: &[u8]) -> Vec<Line<'_>> {
+pub(super) fn split_lines(body: &[u8], lines_max: usize) -> Vec<Line<'_>> {
     let body = body.trim_ascii();
     match body.first() {
         None => Vec::new(),
-        Some(b'[') => split_array(body),
+        Some(b'[') => split_array(body, lines_max),
         Some(_) if is_one_document(body) => vec![Line { number: 1, text: body }],
-        Some(_) => split_ndjson(body),
+        Some(_) => split_ndjson(body, lines_max),
     }
 }
 
@@ -44,16 +46,20 @@ fn is_one_document(body: &[u8]) -> bool {
     }
 }
 
-fn split_ndjson(body: &[u8]) -> Vec<Line<'_>> {
+fn split_ndjson(body: &[u8], lines_max: usize) -> Vec<Line<'_>> {
     (1..)
         .zip(body.split(|byte| *byte == b'\n'))
         .map(|(number, text)| Line { number, text: text.trim_ascii() })
         .filter(|line| !line.text.is_empty())
+        .take(lines_max.saturating_add(1))
         .collect()
 }
 
-fn split_array(body: &[u8]) -> Vec<Line<'_>> {
-    struct Elements<'a, 'out>(&'out mut Vec<&'a str>);
+fn split_array(body: &[u8], lines_max: usize) -> Vec<Line<'_>> {
+    struct Elements<'a, 'out> {
+        found: &'out mut Vec<&'a str>,
+        count_max: usize,
+    }
     impl<'de> Visitor<'de> for Elements<'de, '_> {
         type Value = ();
 
@@ -62,8 +68,10 @@ fn split_array(body: &[u8]) -> Vec<Line<'_>> {
         }
 
         fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
-            while let Some(element) = elements.next_element::<&RawValue>()? {
-                self.0.push(element.get());
+            while self.found.len() <= self.count_max
+                && let Some(element) = elements.next_element::<&RawValue>()?
+            {
+                self.found.push(element.get());
             }
             Ok(())
         }
@@ -71,7 +79,7 @@ fn split_array(body: &[u8]) -> Vec<Line<'_>> {
     let mut elements = Vec::new();
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let whole = deserializer
-        .deserialize_seq(Elements(&mut elements))
+        .deserialize_seq(Elements { found: &mut elements, count_max: lines_max })
         .and_then(|()| deserializer.end())
         .is_ok();
     let mut lines: Vec<Line<'_>> = (1..)
@@ -96,7 +104,7 @@ mod tests {
     use super::*;
 
     fn texts(body: &str) -> Vec<(u64, String)> {
-        split_lines(body.as_bytes())
+        split_lines(body.as_bytes(), 100)
             .into_iter()
             .map(|line| (line.number, String::from_utf8_lossy(line.text).into_owned()))
             .collect()
@@ -115,6 +123,17 @@ mod tests {
     #[test]
     fn a_broken_first_line_does_not_swallow_the_others() {
         assert_eq!(texts("{\"a\":}\n{}").len(), 2);
+    }
+
+    #[test]
+    fn of_too_many_lines_only_a_few_more_are_taken() {
+        let many = "{}\n".repeat(1_000);
+        assert_eq!(split_lines(many.as_bytes(), 100).len(), 101);
+        let array = format!("[{}{{}}]", "{},".repeat(999));
+        let taken = split_lines(array.as_bytes(), 100).len();
+        assert!((101..=102).contains(&taken), "{taken}");
+        let exact = format!("[{}{{}}]", "{},".repeat(99));
+        assert_eq!(split_lines(exact.as_bytes(), 100).len(), 100);
     }
 
     #[test]

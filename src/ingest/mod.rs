@@ -19,4 +19,5 @@ pub use identity::{EventKey, identity_bytes, request_key};
 pub use prepare::{Intake, IntakeLimits, Payload, PreparedLine, PreparedRequest};
 pub use provider_reports::{ParsedReport, ReportFormat, parse_report};
 pub use rejected::{RejectReason, Rejection, rejected_batch};
+pub use sources::claude_code_transcript::TranscriptCall;
 pub use sources::{OtlpEncoding, SourceFormat, organization_id_of};

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use arrow::array::RecordBatch;
 use chrono::{DateTime, NaiveDate, Utc};
 
@@ -18,7 +17,7 @@ use super::wire::WireEvent;
 use crate::config::Config;
 use crate::directory::{Directory, SharedDirectory, Sighting};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{ClosedMonths, Entry, UsageEvent, events_to_batch};
+use crate::model::{Entry, UsageEvent, events_to_batch};
 use crate::pricing::{ActivePrices, PriceBook};
 
 /// The bounds of what is accepted.
@@ -99,19 +98,17 @@ pub struct PreparedRequest {
     pub sightings: Vec<Sighting>,
     /// What they were attributed and dated by.
     pub directory: Arc<Directory>,
-    /// The closed months that they were booked by.
-    pub closed_months: Arc<ClosedMonths>,
 }
 
 impl PreparedRequest {
     /// Books the events anew when months were closed since they were prepared.
-    pub fn rebook(&mut self, closed_months: &Arc<ClosedMonths>) -> Result<()> {
-        if Arc::ptr_eq(&self.closed_months, closed_months) {
+    pub fn rebook(&mut self, directory: &Arc<Directory>) -> Result<()> {
+        if Arc::ptr_eq(self.directory.closed_months(), directory.closed_months()) {
             return Ok(());
         }
-        self.closed_months = Arc::clone(closed_months);
+        self.directory = Arc::clone(directory);
         for event in &mut self.events {
-            book(event, &self.directory, closed_months);
+            book(event, directory);
         }
         self.rows = events_to_batch(&self.events)?;
         Ok(())
@@ -120,10 +117,11 @@ impl PreparedRequest {
 
 /// Sets the day that the event is counted on: its own, or that of its
 /// recording when its month is closed.
-fn book(event: &mut UsageEvent, directory: &Directory, closed_months: &ClosedMonths) {
+fn book(event: &mut UsageEvent, directory: &Directory) {
     let id = &event.organization_id;
     let own = directory.usage_date(id, event.event_time);
-    let booking = closed_months.book(id, own, || directory.usage_date(id, event.recorded_at));
+    let today = || directory.usage_date(id, event.recorded_at);
+    let booking = directory.closed_months().book(id, own, today);
     event.usage_date = booking.usage_date;
     event.correction_of_period = booking.correction_of_period.map(|month| month.to_string());
 }
@@ -137,12 +135,20 @@ pub struct Payload<'a> {
     pub body: &'a [u8],
     /// The organization (a UUID) of events that name none.
     pub organization_id: Option<&'a str>,
+    /// What the request's headers say of the event, where the format has part
+    /// of it there: names and values.
+    pub attributes: &'a [(String, String)],
 }
 
 impl<'a> Payload<'a> {
     /// A body with our own fields.
     pub fn native(body: &'a [u8]) -> Self {
-        Self { format: SourceFormat::Native, body, organization_id: None }
+        Self::new(SourceFormat::Native, body)
+    }
+
+    /// A body of this format, with nothing beside it.
+    pub fn new(format: SourceFormat, body: &'a [u8]) -> Self {
+        Self { format, body, organization_id: None, attributes: &[] }
     }
 }
 
@@ -151,28 +157,26 @@ impl<'a> Payload<'a> {
 pub struct Intake {
     directory: SharedDirectory,
     prices: ActivePrices,
-    closed_months: Arc<ArcSwap<ClosedMonths>>,
     limits: IntakeLimits,
 }
 
 impl Intake {
-    /// An intake that attributes by `directory`, prices by `prices`, and books
-    /// what is late for one of `closed_months` into an open one. Another list
-    /// can become active while it works; a request is priced by one list.
+    /// An intake that attributes and books by `directory` and prices by
+    /// `prices`. Either can change while it works; a request is judged by one
+    /// state of both.
     pub fn new(
         directory: SharedDirectory,
         prices: impl Into<ActivePrices>,
-        closed_months: Arc<ArcSwap<ClosedMonths>>,
         limits: IntakeLimits,
     ) -> Self {
-        Self { directory, prices: prices.into(), closed_months, limits }
+        Self { directory, prices: prices.into(), limits }
     }
 
     /// Judges every event of a payload. Fails as a whole only when the payload
     /// cannot be taken apart, or holds no event or more than the limit. One
     /// state of the directory attributes all of them.
     pub fn prepare(&self, payload: Payload<'_>, now: DateTime<Utc>) -> Result<PreparedRequest> {
-        let drafts = payload.format.drafts(payload.body, &self.limits)?;
+        let drafts = payload.format.drafts(&payload, &self.limits)?;
         if drafts.is_empty() && payload.format == SourceFormat::Native {
             return Err(Error::invalid(
                 "the body holds no event; send a JSON object, an array of objects, or one object a line",
@@ -180,11 +184,10 @@ impl Intake {
         }
         let limit = self.limits.request_events_max;
         if drafts.len() > limit {
-            let count = drafts.len();
             return Err(Error::new(
                 ErrorKind::LimitExceeded,
                 format!(
-                    "the body holds {count} events; at most {limit} go into one request (request_events_max); nothing of it was stored"
+                    "the body holds more than {limit} events, which is the most that goes into one request (request_events_max); nothing of it was stored"
                 ),
             ));
         }
@@ -201,13 +204,12 @@ impl Intake {
         for draft in drafts {
             prepared.push(self.prepare_draft(draft, &scope, &mut events));
         }
-        let closed_months = self.closed_months.load_full();
         for event in &mut events {
-            book(event, &directory, &closed_months);
+            book(event, &directory);
         }
         let rows = events_to_batch(&events)?;
         let sightings = attribute::sightings(&events, &directory);
-        Ok(PreparedRequest { lines: prepared, events, rows, sightings, directory, closed_months })
+        Ok(PreparedRequest { lines: prepared, events, rows, sightings, directory })
     }
 
     fn prepare_draft(

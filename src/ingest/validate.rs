@@ -12,11 +12,11 @@ use super::wire::WireEvent;
 use crate::model::{DecimalError, Money, Status, TokenCounts};
 
 /// Longest identifier, name or tag value, in characters.
-const TEXT_CHARS_MAX: usize = 256;
+pub(super) const TEXT_CHARS_MAX: usize = 256;
 /// Longest tag name, in characters.
-const TAG_NAME_CHARS_MAX: usize = 64;
+pub(super) const TAG_NAME_CHARS_MAX: usize = 64;
 /// Most tags of one event.
-const TAGS_MAX: usize = 32;
+pub(super) const TAGS_MAX: usize = 32;
 /// Most tokens of one class in one call: far above any context window, and low
 /// enough that sums of a billion events fit 64 bits.
 const TOKENS_MAX: i64 = 1_000_000_000;
@@ -49,6 +49,8 @@ pub(super) struct ValidEvent {
     pub(super) tags: BTreeMap<String, String>,
     /// Whether a cost had more than twelve digits after the point.
     pub(super) rounded: bool,
+    /// See [`WireEvent::usage_unknown`].
+    pub(super) usage_unknown: bool,
 }
 
 type Checked<T> = Result<T, Rejection>;
@@ -83,6 +85,7 @@ pub(super) fn validate(
         duration_ms: whole_number(wire, Field::DurationMs, DURATION_MS_MAX)?,
         tags: tags(wire)?,
         rounded: actual_rounded || charged_rounded,
+        usage_unknown: wire.usage_unknown,
     })
 }
 

@@ -20,6 +20,10 @@ pub(super) struct WireEvent<'a> {
     /// The organization to take when neither the event nor the request names
     /// one: an adapter's best guess.
     pub(super) organization_fallback: Option<String>,
+    /// Whether the source could not say what was used: its token counts are
+    /// then 0 because a count is required, and no price may turn them into a
+    /// cost of 0.
+    pub(super) usage_unknown: bool,
 }
 
 impl<'a> WireEvent<'a> {
@@ -35,6 +39,7 @@ impl<'a> WireEvent<'a> {
             repeated: None,
             unknown: None,
             organization_fallback: None,
+            usage_unknown: false,
         }
     }
 
@@ -47,6 +52,23 @@ impl<'a> WireEvent<'a> {
     /// anything else that [`super::validate`] is to judge.
     pub(super) fn set(&mut self, field: Field, literal: impl Into<Cow<'a, str>>) {
         self.values[field as usize] = Some(literal.into());
+    }
+
+    /// Gives `field` a JSON literal unless it has one.
+    pub(super) fn set_default(&mut self, field: Field, literal: impl FnOnce() -> Cow<'a, str>) {
+        self.values[field as usize].get_or_insert_with(literal);
+    }
+
+    /// The event as one JSON object of our own fields.
+    pub(super) fn to_json(&self) -> String {
+        let mut json = String::from("{");
+        for field in Field::ALL {
+            let Some(literal) = self.get(field) else { continue };
+            let comma = if json.len() > 1 { "," } else { "" };
+            json.push_str(&format!("{comma}\"{}\":{literal}", field.name()));
+        }
+        json.push('}');
+        json
     }
 
     /// Gives `field` a text.

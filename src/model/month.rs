@@ -1,10 +1,10 @@
 //! Calendar months, and which of them are closed: the rows of a closed month
 //! never change again, so what comes later for it is booked into an open one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 
-use chrono::{Datelike, Days, Months, NaiveDate};
+use chrono::{DateTime, Datelike, Days, Months, NaiveDate, Utc};
 
 use crate::error::{Error, Result};
 
@@ -53,9 +53,12 @@ impl fmt::Display for Month {
 /// Which months are closed, for everybody or for one organization.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ClosedMonths {
-    everybody: BTreeSet<Month>,
-    organizations: BTreeMap<String, BTreeSet<Month>>,
+    everybody: Closings,
+    organizations: BTreeMap<String, Closings>,
 }
+
+/// When each month was closed.
+type Closings = BTreeMap<Month, DateTime<Utc>>;
 
 /// Where a row goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,12 +73,39 @@ pub struct Booking {
 impl ClosedMonths {
     /// Adds a month: of one organization, or of everybody.
     #[must_use]
-    pub fn with(mut self, organization_id: Option<&str>, month: Month) -> Self {
-        match organization_id {
-            None => self.everybody.insert(month),
-            Some(id) => self.organizations.entry(id.to_owned()).or_default().insert(month),
+    pub fn with(
+        mut self,
+        organization_id: Option<&str>,
+        month: Month,
+        closed_at: DateTime<Utc>,
+    ) -> Self {
+        let closings = match organization_id {
+            None => &mut self.everybody,
+            Some(id) => self.organizations.entry(id.to_owned()).or_default(),
         };
+        closings.entry(month).or_insert(closed_at);
         self
+    }
+
+    /// When `month` was closed for an organization, or for everybody.
+    pub fn closed_at(&self, organization_id: Option<&str>, month: Month) -> Option<DateTime<Utc>> {
+        let own = organization_id.and_then(|id| self.organizations.get(id)?.get(&month));
+        self.everybody.get(&month).into_iter().chain(own).min().copied()
+    }
+
+    /// Since when every month of the dates is closed; `None` when one is open.
+    pub fn closed_since(
+        &self,
+        organization_id: Option<&str>,
+        date_from: NaiveDate,
+        date_to: NaiveDate,
+    ) -> Option<DateTime<Utc>> {
+        let (mut month, mut since) = (Month::of(date_from), None);
+        while month.first_day <= date_to {
+            since = since.max(Some(self.closed_at(organization_id, month)?));
+            month = Month { first_day: month.last_day().checked_add_days(Days::new(1))? };
+        }
+        since
     }
 
     /// Whether no month is closed.
@@ -85,15 +115,13 @@ impl ClosedMonths {
 
     /// Whether `date` lies in a closed month of the organization.
     pub fn is_closed(&self, organization_id: &str, date: NaiveDate) -> bool {
-        let month = Month::of(date);
-        self.everybody.contains(&month)
-            || self.organizations.get(organization_id).is_some_and(|own| own.contains(&month))
+        self.closed_at(Some(organization_id), Month::of(date)).is_some()
     }
 
     /// The first closed month of anybody.
     pub fn first(&self) -> Option<Month> {
-        let own = self.organizations.values().filter_map(|months| months.first());
-        self.everybody.first().into_iter().chain(own).min().copied()
+        let all = self.organizations.values().chain([&self.everybody]);
+        all.filter_map(|closings| closings.keys().next()).min().copied()
     }
 
     /// Where a row of `date` goes: there while its month is open, else to
@@ -133,7 +161,8 @@ mod tests {
     #[test]
     fn only_rows_of_closed_months_move_to_today() {
         let october = Month::parse("2026-10").expect("a month");
-        let months = ClosedMonths::default().with(Some("acme"), october);
+        let at: DateTime<Utc> = "2026-11-05T00:00:00Z".parse().expect("a time");
+        let months = ClosedMonths::default().with(Some("acme"), october, at);
         let today = || date("2026-11-24");
         let late = months.book("acme", date("2026-10-31"), today);
         assert_eq!(late.usage_date, today());
@@ -142,6 +171,9 @@ mod tests {
             let booked = months.book(organization, date(day), today);
             assert_eq!((booked.usage_date, booked.correction_of_period), (date(day), None));
         }
-        assert!(months.with(None, october).is_closed("other", date("2026-10-01")));
+        let since = |to| months.closed_since(Some("acme"), date("2026-10-03"), date(to));
+        assert_eq!((since("2026-10-31"), since("2026-11-01")), (Some(at), None));
+        assert_eq!(months.closed_since(None, date("2026-10-01"), date("2026-10-01")), None);
+        assert!(months.with(None, october, at).is_closed("other", date("2026-10-01")));
     }
 }

@@ -11,14 +11,13 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
 
 use crate::clock::Clock;
 use crate::engine::{Engine, StaticTable};
 use crate::error::{Error, ErrorKind, Result};
-use crate::flush::Store;
 use crate::pricing::{ActivePrices, BookDifference, ListedBook, PriceBook, model_prices};
 use crate::query::Queries;
 use history::{ActivatedBy, History};
@@ -39,8 +38,6 @@ pub struct PriceParts {
     pub engine: Arc<Engine>,
     /// Reads the events to reprice.
     pub queries: Arc<Queries>,
-    /// Empty while the log is being replayed.
-    pub store: Arc<OnceLock<Arc<Store>>>,
     /// Stamps activations.
     pub clock: Arc<dyn Clock>,
 }

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use arrow::array::{AsArray, RecordBatch, UInt64Array};
 use arrow::compute::{concat_batches, take_record_batch};
 use chrono::NaiveDate;
+use serde_json::{Value, json};
 
 use super::Prices;
 use super::calls::Calls;
+use crate::corrections::Corrector;
 use crate::error::{Context, Error, Result};
 use crate::flush::View;
 use crate::model::{NewCosts, current_rows, usage_events_schema};
@@ -37,8 +39,20 @@ type Change = (usize, NewCosts);
 impl Prices {
     /// Prices the events of a request anew and reports what changes. Does CPU
     /// work where it stands: call it through `off_workers`.
-    pub async fn reprice(&self, request: &RepriceRequest) -> Result<RepriceReport> {
-        let (repricing, view) = (self.repricing(request)?, self.view()?);
+    pub async fn reprice(
+        &self,
+        corrector: &Corrector,
+        request: &RepriceRequest,
+    ) -> Result<RepriceReport> {
+        let repricing = self.repricing(request)?;
+        let correction = corrector.begin().await?;
+        let view = correction.view();
+        if !request.dry_run {
+            let details = details_of(request);
+            let version = repricing.book.version();
+            let reason = format!("priced anew by {version}");
+            correction.audit("events.reprice", &reason, details).await?;
+        }
         let mut report = RepriceReport::default();
         let mut late = self.late_rows(&view, &request.filter).await?;
         let mut days = self.parts.queries.days_with_rows(&view, &request.filter).await?;
@@ -50,7 +64,7 @@ impl Prices {
             let rows = with_late(rows, late.remove(&date))?;
             let changes = judge_day(&repricing, &rows, &mut report)?;
             if !request.dry_run && !changes.is_empty() {
-                self.write_day(&rows, changes).await?;
+                correction.recost(&rows, changes).await?;
             }
         }
         Ok(report)
@@ -64,12 +78,6 @@ impl Prices {
             only_unpriced: request.only_unpriced,
             reported: request.reported,
         })
-    }
-
-    /// Takes the old rows of one day back and puts the repriced ones in their
-    /// place, in one step.
-    async fn write_day(&self, _rows: &RecordBatch, _changes: Vec<Change>) -> Result<()> {
-        Err(Error::unavailable("writing a repricing is not built yet; ask with dry_run"))
     }
 
     /// What was booked after its month was closed, by its own local date
@@ -98,13 +106,24 @@ impl Prices {
         };
         places.into_iter().map(day).collect()
     }
+}
 
-    fn view(&self) -> Result<Arc<View>> {
-        let store = self.parts.store.get();
-        let store = store
-            .ok_or_else(|| Error::unavailable("the log is being replayed; try again shortly"))?;
-        Ok(store.view())
-    }
+/// What the audit log keeps of a request.
+fn details_of(request: &RepriceRequest) -> Value {
+    let filter = &request.filter;
+    json!({
+        "date_from": filter.date_from,
+        "date_to": filter.date_to,
+        "organization_ids": filter.organization_ids,
+        "team_ids": filter.team_ids,
+        "departments": filter.departments,
+        "user_ids": filter.user_ids,
+        "api_key_ids": filter.api_key_ids,
+        "providers": filter.providers,
+        "models": filter.models,
+        "statuses": filter.statuses,
+        "only_unpriced": request.only_unpriced,
+    })
 }
 
 /// A day's rows in the order of recording: what came late was recorded after

@@ -23,7 +23,7 @@ fn open_at(data_dir: &Path, clock: &Arc<ManualClock>) -> Result<Arc<Prices>> {
     let engine = Arc::new(Engine::new(&config, directory.clone()).expect("engine"));
     let queries = Arc::new(Queries::new(Arc::clone(&engine), directory).expect("queries"));
     let clock = Arc::clone(clock);
-    Prices::open(data_dir, PriceParts { engine, queries, store: Arc::default(), clock })
+    Prices::open(data_dir, PriceParts { engine, queries, clock })
 }
 
 fn active(prices: &Prices) -> String {

@@ -110,7 +110,7 @@ impl Queries {
     ) -> Result<RecordBatch> {
         // Groups come in the order of their dimensions already.
         let rows = self.usage(view, filter, by, DateBucket::Day).await?;
-        let named = Names::new(directory, filter);
+        let named = Names::of_file(directory, filter);
         let organizations = by
             .contains(&Dimension::Organization)
             .then(|| dimension_texts(&rows, Dimension::Organization))

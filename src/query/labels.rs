@@ -7,6 +7,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, StringBuilder};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use chrono::{DateTime, Utc};
 
 use crate::directory::{Directory, DirectoryKind, generated_name};
 use crate::error::{Context, Error, Result};
@@ -29,6 +30,8 @@ pub(crate) struct Names<'a> {
     directory: &'a Directory,
     /// The only organization that the answer is about, where there is one.
     organization: Option<&'a str>,
+    /// Names as of then, where the answer must never change.
+    as_of: Option<DateTime<Utc>>,
 }
 
 impl<'a> Names<'a> {
@@ -37,7 +40,15 @@ impl<'a> Names<'a> {
             [only] => Some(only.as_str()),
             _ => None,
         };
-        Self { directory, organization }
+        Self { directory, organization, as_of: None }
+    }
+
+    /// Names for a file: of dates that are closed, as of the closing.
+    pub(crate) fn of_file(directory: &'a Directory, filter: &'a UsageFilter) -> Self {
+        let names = Self::new(directory, filter);
+        let (from, to) = (filter.date_from, filter.date_to);
+        let as_of = directory.closed_months().closed_since(names.organization, from, to);
+        Self { as_of, ..names }
     }
 
     /// Names a value of `dimension`: as the organization of its group does, or
@@ -51,7 +62,7 @@ impl<'a> Names<'a> {
         let Some(id) = id else { return Cow::Borrowed(NONE_NAME) };
         let kind = match dimension {
             Dimension::Organization => {
-                let name = self.directory.name(DirectoryKind::Organization, id, id);
+                let name = self.known(DirectoryKind::Organization, id, id);
                 return name.map_or_else(
                     || generated_name(DirectoryKind::Organization, id),
                     Cow::Borrowed,
@@ -64,10 +75,18 @@ impl<'a> Names<'a> {
             _ => return Cow::Borrowed(id),
         };
         let name = match organization.or(self.organization) {
-            Some(organization) => self.directory.name(kind, organization, id),
+            Some(organization) => self.known(kind, organization, id),
+            None if self.as_of.is_some() => None,
             None => self.directory.common_name(kind, id),
         };
         Cow::Borrowed(name.unwrap_or(id))
+    }
+
+    fn known(&self, kind: DirectoryKind, organization: &str, id: &str) -> Option<&'a str> {
+        match self.as_of {
+            Some(time) => self.directory.name_as_of(kind, organization, id, time),
+            None => self.directory.name(kind, organization, id),
+        }
     }
 }
 

@@ -1,25 +1,13 @@
 //! What an event belongs to, where its sender does not say.
 
-use axum::body::Body;
-use axum::http::{Request, header};
 use serde_json::{Value, json};
 
-use crate::support::app::{Answer, TestApp};
+use crate::support::app::TestApp;
 use crate::support::events::{ORGANIZATION, event, event_with, lines};
 
 pub(crate) const OTHER: &str = "0190a3c2-7b1e-7c00-8000-00001a2b3c4d";
 
 impl TestApp {
-    /// Sends JSON to a route of the directory.
-    pub(crate) async fn send(&self, method: &str, path: &str, body: Value) -> Answer {
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(Body::from(if body.is_null() { String::new() } else { body.to_string() }));
-        self.request(request.expect("a request")).await
-    }
-
     /// Puts a thing of the directory; it must be taken.
     pub(crate) async fn put(&self, path: &str, body: Value) {
         let answer = self.send("PUT", path, body).await;
@@ -197,4 +185,19 @@ async fn events_are_stored_while_the_directory_is_out_of_reach() {
     assert_eq!(count[0]["events"], 1);
     let refused = app.send("PUT", &of(ORGANIZATION, ""), json!({"name": "Acme"})).await;
     assert_eq!(refused.status, 503, "{}", refused.text());
+}
+
+#[tokio::test]
+async fn thousands_of_new_ids_are_all_registered_and_known_after_a_restart() {
+    let mut app = TestApp::new().await;
+    for part in 0..4 {
+        let events = (0..500).map(|number| {
+            let id = format!("{part}-{number}");
+            event_with(&id, json!({"user_id": format!("user-{id}")}))
+        });
+        app.store(lines(&events.collect::<Vec<_>>())).await;
+    }
+    app.restart().await;
+    let users = app.sql("SELECT count(*) AS users FROM users WHERE origin = 'seen'").await;
+    assert_eq!(users[0]["users"], 2000);
 }

@@ -14,7 +14,7 @@ use spendlake::directory::{
 };
 use spendlake::error::{ErrorKind, Result};
 
-use crate::support::app::noon;
+use crate::support::app::{TestApp, noon};
 use crate::support::postgres::Postgres;
 
 const ACME: &str = "0190a000-0000-7000-8000-000000000001";
@@ -289,4 +289,33 @@ async fn seen_ids_become_declared_ones(place: &Place) {
     assert_eq!((second.revision(), second.shown_revision()), (2, 2));
     let ada = second.get(DirectoryKind::User, ACME, "ada").expect("there");
     assert_eq!((ada.origin, ada.name.as_str()), (Origin::Declared, "Ada"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_servers_on_one_postgres_see_each_others_changes() {
+    let server = Postgres::start();
+    let url = server.url();
+    let start = |url: String| TestApp::with(move |config| config.directory_url = url);
+    let (one, other) = (start(url.clone()).await, start(url).await);
+    one.put(&format!("/api/organizations/{ACME}"), json!({"name": "Acme"})).await;
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while other.get(&format!("/api/organizations/{ACME}")).await.status != 200 {
+        assert!(std::time::Instant::now() < deadline, "the change never came");
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_database_out_of_reach_stops_the_start_and_says_which_one() {
+    for (url, named) in [
+        ("postgres://nobody:secret@127.0.0.1:1/none", "127.0.0.1/none"),
+        ("mysql://127.0.0.1/none", "starts with mysql"),
+        ("directory.db", "is not a URL"),
+    ] {
+        let place = Place::new(url.to_owned());
+        let shared = SharedDirectory::default();
+        let opened = DirectoryStore::open(&place.config, shared, place.clock.clone()).await;
+        let message = opened.expect_err(url).full_message();
+        assert!(message.contains(named) && !message.contains("secret"), "{message}");
+    }
 }

@@ -106,6 +106,7 @@ impl TestApp {
             match App::open(&config, clock.clone()).await {
                 Err(error) if error.kind() == ErrorKind::Busy => {
                     assert!(std::time::Instant::now() < deadline, "{error}");
+                    tokio::task::yield_now().await;
                 }
                 opened => break opened.expect("the app opens again"),
             }
@@ -126,6 +127,25 @@ impl TestApp {
             request = request.header(header::CONTENT_ENCODING, encoding);
         }
         self.request(request.body(body.into()).expect("a request")).await
+    }
+
+    /// Sends a JSON body to a route.
+    pub(crate) async fn send(&self, method: &str, path: &str, body: Value) -> Answer {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Body::from(if body.is_null() { String::new() } else { body.to_string() }));
+        self.request(request.expect("a request")).await
+    }
+
+    /// Puts a price list.
+    pub(crate) async fn put_list(&self, version: &str, csv_text: &str) {
+        let request = Request::put(format!("/api/prices/{version}"))
+            .header(header::CONTENT_TYPE, "text/csv")
+            .body(Body::from(csv_text.to_owned()));
+        let answer = self.request(request.expect("a request")).await;
+        assert!(answer.status < 300, "{}", answer.text());
     }
 
     /// Stores events that are all new.

@@ -25,7 +25,17 @@ const START_SECONDS_MAX: u64 = 60;
 impl Server {
     /// Starts on a free port, with `environment` added, and waits until ready.
     pub(crate) async fn start(data_dir: &Path, environment: &[(&str, &str)]) -> Self {
-        let mut server = Self::spawn(data_dir, environment).await;
+        Self::spawn(data_dir, environment).await.ready().await
+    }
+
+    /// The same on a port that others already know.
+    pub(crate) async fn start_on(data_dir: &Path, port: u16) -> Self {
+        let listen = format!("127.0.0.1:{port}");
+        Self::spawn_on(data_dir, &listen, &[]).await.ready().await
+    }
+
+    async fn ready(self) -> Self {
+        let mut server = self;
         let deadline = Instant::now() + Duration::from_secs(START_SECONDS_MAX);
         while !server.client.is_ready().await {
             assert!(server.is_running(), "the server ended while starting");
@@ -37,8 +47,12 @@ impl Server {
 
     /// Starts, and waits only until it listens.
     pub(crate) async fn spawn(data_dir: &Path, environment: &[(&str, &str)]) -> Self {
+        Self::spawn_on(data_dir, "127.0.0.1:0", environment).await
+    }
+
+    async fn spawn_on(data_dir: &Path, listen: &str, environment: &[(&str, &str)]) -> Self {
         let child = Command::new(env!("CARGO_BIN_EXE_spendlake"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+            .args(["serve", "--listen", listen, "--data-dir"])
             .arg(data_dir)
             .args(["--flush-interval-seconds", "1"])
             .env("SPENDLAKE_LOG", "warn")

@@ -54,6 +54,13 @@ pub(crate) struct Assignment {
     right: String,
 }
 
+impl Assignment {
+    /// `left=right`.
+    pub(super) fn new(left: &str, right: &str) -> Self {
+        Self { left: left.to_owned(), right: right.to_owned() }
+    }
+}
+
 impl FromStr for Assignment {
     type Err = String;
 

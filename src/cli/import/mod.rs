@@ -8,11 +8,13 @@ mod parquet_rows;
 mod report;
 mod rows;
 mod state;
+mod transcripts;
 
 #[cfg(test)]
 mod tests;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
@@ -26,11 +28,13 @@ use crate::error::{Context, Error, ErrorKind, Result};
 use mapping::{Assignment, Mapping};
 use rows::Chunks;
 use state::{ImportState, StateFile};
+use transcripts::Transcripts;
 
 /// Reasons for rejection that are printed for each file.
 const REASONS_SHOWN_MAX: usize = 5;
 
-/// Store the events of files: NDJSON, CSV or Parquet; or a provider's report
+/// Store the events of files: NDJSON, CSV, Parquet or Claude Code transcripts;
+/// or a provider's report
 ///
 /// Events that are stored already count as duplicates, so an import can be
 /// repeated. One that was interrupted goes on where it was; a file that is done
@@ -49,9 +53,11 @@ Examples:
   spendlake import trace.csv --map TIMESTAMP=event_time --map ContextTokens=input_tokens \\
     --set organization_id=6f1c0a52-6f0e-4f6e-9a53-0d6f7c1b2a01 --set provider=openai --set model=gpt-4o
   spendlake import export.parquet --map project=tags.project
-  spendlake import --format anthropic-costs page1.json page2.json")]
+  spendlake import --format anthropic-costs page1.json page2.json
+  spendlake import --format claude-code ~/.claude/projects \\
+    --organization 6f1c0a52-6f0e-4f6e-9a53-0d6f7c1b2a01 --set user_id=ada")]
 pub(super) struct ImportArgs {
-    /// The files; .gz and .zst are unpacked
+    /// The files; .gz and .zst are unpacked. For claude-code also folders
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Format of the files [default: by their names]
@@ -63,9 +69,10 @@ pub(super) struct ImportArgs {
     /// Give an event field a constant value where a row has none
     #[arg(long, value_name = "FIELD=VALUE")]
     set: Vec<Assignment>,
-    /// Which of our organizations the account of a provider's report belongs to
+    /// The organization (a UUID) of rows that name none, or that the account of
+    /// a provider's report belongs to
     #[arg(long, value_name = "ID")]
-    organization: Option<String>,
+    organization: Option<uuid::Uuid>,
     /// Which account with the provider a report is of [default: the organization, else `default`]
     #[arg(long, value_name = "NAME")]
     account: Option<String>,
@@ -87,6 +94,10 @@ pub(super) enum FileFormat {
     Csv,
     /// Apache Parquet
     Parquet,
+    /// Transcripts of Claude Code: *.jsonl, or folders of them
+    #[value(name = "claude-code")]
+    #[serde(rename = "claude-code")]
+    ClaudeCode,
     /// Pages of OpenAI's /v1/organization/usage/completions
     OpenaiUsage,
     /// Pages of OpenAI's /v1/organization/costs
@@ -110,18 +121,23 @@ struct FileReport {
 
 impl ImportArgs {
     pub(super) async fn run(self, session: &Session) -> Result<Outcome> {
-        let mapping = Mapping::new(&self.map, &self.set)?;
         if let Some(format) = self.format.and_then(FileFormat::report) {
+            let mapping = Mapping::new(&self.map, &self.set)?;
             return self.import_report(session, format, &mapping).await;
         }
-        if self.account.is_some() || self.organization.is_some() {
-            return Err(Error::invalid(
-                "--account and --organization are for a provider's report; events name their \
-                 organization: --set organization_id=ID gives one to rows that have none",
-            ));
+        if self.account.is_some() {
+            return Err(Error::invalid("--account is for a provider's report; leave it out"));
         }
+        let mapping = self.mapping(&session.config.organization_default)?;
+        let transcripts = match self.format {
+            Some(FileFormat::ClaudeCode) => {
+                let now = session.clock.now();
+                Some(Arc::new(Transcripts::scan(&self.files, &mapping, now)?))
+            }
+            _ => None,
+        };
         let target = Target::open(session).await?;
-        let done = self.import_all(&target, session, &mapping).await;
+        let done = self.import_all(&target, session, &mapping, transcripts.as_ref()).await;
         let closed = target.close().await;
         let outcome = done?;
         closed.map(|()| outcome)
@@ -141,10 +157,26 @@ impl ImportArgs {
         }
         let options = ReportOptions {
             account: self.account,
-            organization_id: self.organization,
+            organization_id: self.organization.map(|id| id.hyphenated().to_string()),
             source_file: None,
         };
         report::import(session, format, &self.files, options, self.json).await
+    }
+
+    /// The mapping, with the organization among its constants.
+    fn mapping(&self, organization_default: &str) -> Result<Mapping> {
+        let named = self.organization.map(|id| id.hyphenated().to_string());
+        let is_transcript = self.format == Some(FileFormat::ClaudeCode);
+        if is_transcript && !self.map.is_empty() {
+            return Err(Error::invalid(
+                "--map is for CSV and Parquet; a transcript has no columns",
+            ));
+        }
+        let default = (is_transcript && !organization_default.is_empty())
+            .then(|| organization_default.to_owned());
+        let organization = named.or(default).map(|id| Assignment::new("organization_id", &id));
+        let set: Vec<_> = self.set.iter().cloned().chain(organization).collect();
+        Mapping::new(&self.map, &set)
     }
 
     async fn import_all(
@@ -152,10 +184,11 @@ impl ImportArgs {
         target: &Target,
         session: &Session,
         mapping: &Mapping,
+        transcripts: Option<&Arc<Transcripts>>,
     ) -> Result<Outcome> {
         let mut outcome = Outcome::Done;
-        for path in &self.files {
-            let report = self.import_one(path, target, session, mapping).await?;
+        for path in transcripts.map_or(self.files.as_slice(), |found| found.files()) {
+            let report = self.import_one(path, target, session, mapping, transcripts).await?;
             // A file that was done before is nothing that this run failed at.
             if !report.already_imported && report.state.rejected + report.state.conflict > 0 {
                 outcome = Outcome::Partly;
@@ -171,6 +204,7 @@ impl ImportArgs {
         target: &Target,
         session: &Session,
         mapping: &Mapping,
+        transcripts: Option<&Arc<Transcripts>>,
     ) -> Result<FileReport> {
         let format = self.format.map_or_else(|| FileFormat::of(path), Ok)?;
         let shown = path.display().to_string();
@@ -179,7 +213,10 @@ impl ImportArgs {
         if state.finished {
             return Ok(FileReport { file: shown, state, already_imported: true, reasons: vec![] });
         }
-        let chunks = Chunks::open(path, format, mapping, state.rows_done)?;
+        let chunks = match transcripts {
+            Some(found) => Chunks::of(found.rows(path, mapping)?, state.rows_done)?,
+            None => Chunks::open(path, format, mapping, state.rows_done)?,
+        };
         let mut progress = Progress::start(&shown, state.rows_done, chunks.total_rows());
         let mut reasons = Vec::new();
         let name = file.request_name();
@@ -193,8 +230,11 @@ impl ImportArgs {
         let fed = fed.await;
         progress.finish();
         fed?;
-        state.finished = true;
+        state.finished = !transcripts.is_some_and(|found| found.is_unsettled(path));
         file.save(&state)?;
+        if !state.finished {
+            eprintln!("{shown}: its last message may still grow; the next import takes it");
+        }
         Ok(FileReport { file: shown, state, already_imported: false, reasons })
     }
 }
@@ -203,7 +243,7 @@ impl FileFormat {
     /// The report that such a file is of; `None` when it holds events.
     fn report(self) -> Option<ReportFormat> {
         match self {
-            Self::Ndjson | Self::Csv | Self::Parquet => None,
+            Self::Ndjson | Self::Csv | Self::Parquet | Self::ClaudeCode => None,
             Self::OpenaiUsage => Some(ReportFormat::OpenaiUsage),
             Self::OpenaiCosts => Some(ReportFormat::OpenaiCosts),
             Self::AnthropicUsage => Some(ReportFormat::AnthropicUsage),

@@ -72,11 +72,11 @@ impl Chunks {
         rows_done: u64,
     ) -> Result<Self> {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let mut rows: Box<dyn Rows> = match format {
+        let rows: Box<dyn Rows> = match format {
             FileFormat::Ndjson if !mapping.is_empty() => {
                 return Err(Error::invalid(format!(
-                    "--map and --set are for CSV and Parquet; the lines of {name} are events \
-                     already"
+                    "--map, --set and --organization are for CSV, Parquet and claude-code; the \
+                     lines of {name} are events already"
                 )));
             }
             FileFormat::Ndjson => Box::new(NdjsonRows::new(open_text(path)?)),
@@ -88,7 +88,15 @@ impl Chunks {
                 return Err(Error::internal(format!("{name} is a report and has no events")));
             }
             FileFormat::Parquet => Box::new(ParquetRows::open(open(path)?, mapping, &name)?),
+            FileFormat::ClaudeCode => {
+                return Err(Error::internal("transcripts are read all together"));
+            }
         };
+        Self::of(rows, rows_done)
+    }
+
+    /// The chunks of `rows` after the first `rows_done`.
+    pub(super) fn of(mut rows: Box<dyn Rows>, rows_done: u64) -> Result<Self> {
         rows.skip(rows_done)?;
         Ok(Self { rows, position: rows_done, ended: false })
     }

@@ -12,6 +12,7 @@ use crate::directory::index::Index;
 use crate::directory::records::{Details, DirectoryKind, Entry, Membership, NameSince, Origin};
 use crate::directory::snapshot::{Directory, Organization};
 use crate::error::{Context, Error, Result};
+use crate::model::{ClosedMonths, Month};
 
 macro_rules! statement {
     ($name:literal) => {
@@ -43,6 +44,12 @@ pub(super) async fn load(connection: &mut AnyConnection) -> Result<Directory> {
     }
     for row in rows(connection, statement!("names")).await? {
         add_name(&mut directory, &row)?;
+    }
+    for row in rows(connection, statement!("closed_months")).await? {
+        let (organization_id, month, closed_at) = closed_month(&row)?;
+        let months = ClosedMonths::clone(&directory.closed_months);
+        let months = months.with(organization_id.as_deref(), month, closed_at);
+        directory.closed_months = Arc::new(months);
     }
     directory.index = Arc::new(Index::of(&directory.organizations));
     Ok(directory)
@@ -91,6 +98,14 @@ fn add_name(directory: &mut Directory, row: &AnyRow) -> Result<()> {
 fn organization<'a>(directory: &'a mut Directory, id: &str) -> Result<&'a mut Organization> {
     let known = directory.organizations.get_mut(id);
     known.map(Arc::make_mut).ok_or_else(|| damaged("organization_id", id))
+}
+
+/// Whose month, which, and when it was closed.
+pub(super) fn closed_month(row: &AnyRow) -> Result<(Option<String>, Month, DateTime<Utc>)> {
+    let organization_id = text(row, "organization_id")?;
+    let month = Month::parse(&text(row, "month")?)?;
+    let whose = (!organization_id.is_empty()).then_some(organization_id);
+    Ok((whose, month, time(row, "closed_at")?))
 }
 
 fn entry(kind: DirectoryKind, row: &AnyRow) -> Result<Entry> {

@@ -3,6 +3,8 @@
 //! state is published.
 
 mod audit;
+mod closings;
+mod erasures;
 mod load;
 mod write;
 
@@ -13,6 +15,9 @@ use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{AnyPool, Row as _};
 
 use audit::AuditIds;
+
+pub use closings::Closing;
+pub use erasures::Erasure;
 
 use super::edit::Edit;
 use super::shared::SharedDirectory;

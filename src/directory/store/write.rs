@@ -30,6 +30,12 @@ pub(super) async fn rows(connection: &mut AnyConnection, rows: &[Row]) -> Result
                 .bind(id)
                 .bind(micros(since.valid_from))
                 .bind(&since.name),
+            Row::ClosedMonth { organization_id, month, closed_at } => {
+                statement!("put_closed_month")
+                    .bind(organization_id.as_deref().unwrap_or_default())
+                    .bind(month.to_string())
+                    .bind(micros(*closed_at))
+            }
         };
         statement.execute(&mut *connection).await.map_err(unavailable)?;
     }

@@ -192,7 +192,7 @@ async fn an_empty_lake_answers_everything() {
     )
     .await;
     let names = names.expect("names");
-    assert_eq!(names.len(), 14, "{names:?}");
+    assert_eq!(names.len(), 14 + crate::directory::TABLE_NAMES.len(), "{names:?}");
     for name in names {
         assert_eq!(
             row(&engine, &view, &format!("SELECT count(*) FROM {name}")).await,
@@ -232,12 +232,14 @@ async fn static_tables_can_be_joined_and_cannot_hide_the_lakes() {
     ])
     .expect("batch");
     let table = |name: &str| StaticTable { name: name.to_owned(), batch: batch.clone() };
-    engine.set_static_tables(vec![table("organizations")]).expect("set");
-    let text = "SELECT count(*) FROM usage_events JOIN organizations USING (organization_id) WHERE name = 'One'";
+    engine.set_static_tables(vec![table("model_prices")]).expect("set");
+    let text = "SELECT count(*) FROM usage_events JOIN model_prices USING (organization_id) WHERE name = 'One'";
     let expected = events.iter().filter(|event| event.organization == "org-1").count();
     assert_eq!(row(&engine, &view, text).await, expected.to_string());
-    let error = engine.set_static_tables(vec![table("usage_daily")]).expect_err("refused");
-    assert!(error.to_string().contains("usage_daily"), "{error}");
+    for name in ["usage_daily", "organizations"] {
+        let error = engine.set_static_tables(vec![table(name)]).expect_err("refused");
+        assert!(error.to_string().contains(name), "{error}");
+    }
 }
 
 #[tokio::test]

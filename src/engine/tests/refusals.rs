@@ -96,7 +96,7 @@ async fn statements_about_the_tables_work() {
     assert!(plan.expect("plan").join(" ").contains("output_rows"));
     let tables = all("SHOW TABLES").await.expect("tables").join("\n");
     assert!(tables.contains("organization_monthly_stats") && !tables.contains("usage_daily_files"));
-    assert_eq!(all("DESCRIBE usage_events").await.expect("columns").len(), 29);
+    assert_eq!(all("DESCRIBE usage_events").await.expect("columns").len(), 32);
     let columns =
         all("SELECT data_type FROM information_schema.columns WHERE column_name = 'profit_amount'")
             .await;

@@ -2,13 +2,26 @@
 //! by pure functions. What a draft says is judged by the same rules, whatever
 //! source it came from.
 
+pub(super) mod claude_code_transcript;
+mod cloud_events;
+mod litellm;
 mod native;
+mod object;
 mod otlp;
+mod tags;
+mod usage;
 
-use super::prepare::IntakeLimits;
-use super::rejected::Rejection;
+#[cfg(test)]
+mod tests;
+
+use serde_json::error::Category;
+
+use super::field::Field;
+use super::prepare::{IntakeLimits, Payload};
+use super::rejected::{RejectReason, Rejection};
 use super::wire::WireEvent;
 use crate::error::Result;
+use crate::model::TokenCounts;
 
 pub use otlp::OtlpEncoding;
 
@@ -23,6 +36,13 @@ pub enum SourceFormat {
     OtlpTraces(OtlpEncoding),
     /// An OTLP export of metrics, of which none is stored.
     OtlpMetrics(OtlpEncoding),
+    /// CloudEvents with their envelope in the body: one, or an array.
+    CloudEvents,
+    /// One CloudEvent with its envelope in [`Payload::attributes`].
+    CloudEventBinary,
+    /// LiteLLM's `StandardLoggingPayload`: one object, an array, or one object
+    /// a line.
+    LiteLlm,
 }
 
 /// One event that an adapter found in a payload.
@@ -35,18 +55,23 @@ pub(super) struct Draft<'a> {
 }
 
 impl SourceFormat {
-    /// The drafts of `body`. Fails as a whole only when the payload cannot be
-    /// taken apart at all; a payload without any event has no drafts.
+    /// The drafts of a payload; of one that holds too many events only a few
+    /// more than `limits` allow. Fails as a whole only when the payload cannot
+    /// be taken apart at all; a payload without any event has no drafts.
     pub(super) fn drafts<'a>(
         self,
-        body: &'a [u8],
+        payload: &Payload<'a>,
         limits: &IntakeLimits,
     ) -> Result<Vec<Draft<'a>>> {
+        let body = payload.body;
         match self {
             Self::Native => Ok(native::drafts(body, limits)),
-            Self::OtlpLogs(encoding) => otlp::logs(body, encoding),
-            Self::OtlpTraces(encoding) => otlp::traces(body, encoding),
+            Self::OtlpLogs(encoding) => otlp::logs(body, encoding, limits),
+            Self::OtlpTraces(encoding) => otlp::traces(body, encoding, limits),
             Self::OtlpMetrics(encoding) => otlp::metrics(body, encoding),
+            Self::CloudEvents => Ok(cloud_events::structured(body, limits)),
+            Self::CloudEventBinary => Ok(cloud_events::binary(body, payload.attributes, limits)),
+            Self::LiteLlm => Ok(litellm::drafts(body, limits)),
         }
     }
 }
@@ -61,4 +86,41 @@ pub fn organization_id_of(name: &str) -> String {
     id.unwrap_or_else(|_| uuid::Uuid::new_v5(&ORGANIZATION_NAMESPACE, name.as_bytes()))
         .hyphenated()
         .to_string()
+}
+
+/// Gives `event` every class of `tokens`.
+fn set_tokens(event: &mut WireEvent<'_>, tokens: &TokenCounts) {
+    for (field, count) in [
+        (Field::InputTokens, tokens.input),
+        (Field::CacheReadTokens, tokens.cache_read),
+        (Field::CacheWriteTokens, tokens.cache_write),
+        (Field::CacheWrite1hTokens, tokens.cache_write_1h),
+        (Field::OutputTokens, tokens.output),
+        (Field::ReasoningTokens, tokens.reasoning),
+    ] {
+        event.set(field, count.to_string());
+    }
+}
+
+/// The rejection of a text that is no JSON object at all.
+fn not_an_object(text: &[u8], error: &serde_json::Error) -> Rejection {
+    not_json(text, error, "a JSON object")
+}
+
+/// The rejection of a text that is not `expected`. It quotes nothing of the
+/// text, which may be a prompt: the library's message does where a value has
+/// the wrong kind.
+fn not_json(text: &[u8], error: &serde_json::Error, expected: &str) -> Rejection {
+    let column = error.column();
+    let rule = if std::str::from_utf8(text).is_err() {
+        "the event is not valid UTF-8; JSON must be sent as UTF-8".to_owned()
+    } else if error.classify() == Category::Data {
+        format!("another JSON value stands there; expected {expected}, at character {column}")
+    } else {
+        // The library appends the position, which names a line of its own.
+        let problem = error.to_string();
+        let problem = problem.split(" at line ").next().unwrap_or_default();
+        format!("not {expected}: {problem} at character {column}")
+    };
+    Rejection::of_line(RejectReason::InvalidJson, rule)
 }

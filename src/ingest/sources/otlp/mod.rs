@@ -11,13 +11,16 @@ mod gemini_cli;
 mod gen_ai;
 mod json;
 mod record;
+mod size;
 mod usage;
 
 #[cfg(test)]
 mod tests;
 
+use self::size::Shape;
 use super::Draft;
 use crate::error::Result;
+use crate::ingest::prepare::IntakeLimits;
 
 /// How an OTLP message is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -30,7 +33,12 @@ pub enum OtlpEncoding {
 
 /// The log events that are a call of a model. Each tool has one kind of event
 /// for it, so that no call counts twice.
-pub(super) fn logs<'a>(body: &[u8], encoding: OtlpEncoding) -> Result<Vec<Draft<'a>>> {
+pub(super) fn logs<'a>(
+    body: &[u8],
+    encoding: OtlpEncoding,
+    limits: &IntakeLimits,
+) -> Result<Vec<Draft<'a>>> {
+    check_size(body, encoding, Shape::LogsRequest)?;
     let batches = match encoding {
         OtlpEncoding::Protobuf => decode::logs(body)?,
         OtlpEncoding::Json => json::logs(body)?,
@@ -41,18 +49,23 @@ pub(super) fn logs<'a>(body: &[u8], encoding: OtlpEncoding) -> Result<Vec<Draft<
             .or_else(|| gemini_cli::event(&entry))?;
         Some(Draft { number, event: Ok(event) })
     });
-    Ok(drafts.collect())
+    Ok(drafts.take(limits.request_events_max.saturating_add(1)).collect())
 }
 
 /// The spans that are a call of a model.
-pub(super) fn traces<'a>(body: &[u8], encoding: OtlpEncoding) -> Result<Vec<Draft<'a>>> {
+pub(super) fn traces<'a>(
+    body: &[u8],
+    encoding: OtlpEncoding,
+    limits: &IntakeLimits,
+) -> Result<Vec<Draft<'a>>> {
+    check_size(body, encoding, Shape::TracesRequest)?;
     let batches = match encoding {
         OtlpEncoding::Protobuf => decode::traces(body)?,
         OtlpEncoding::Json => json::traces(body)?,
     };
     let drafts = record::entries(&batches)
         .filter_map(|(number, entry)| Some(Draft { number, event: gen_ai::event(&entry)? }));
-    Ok(drafts.collect())
+    Ok(drafts.take(limits.request_events_max.saturating_add(1)).collect())
 }
 
 /// No metric becomes an event: tools send the same usage as log events or
@@ -63,4 +76,11 @@ pub(super) fn metrics<'a>(body: &[u8], encoding: OtlpEncoding) -> Result<Vec<Dra
         OtlpEncoding::Json => json::check_metrics(body)?,
     }
     Ok(Vec::new())
+}
+
+fn check_size(body: &[u8], encoding: OtlpEncoding, shape: Shape) -> Result<()> {
+    match encoding {
+        OtlpEncoding::Protobuf => size::check_protobuf(body, shape),
+        OtlpEncoding::Json => size::check_json(body),
+    }
 }

@@ -1,5 +1,6 @@
 //! Payloads of real shape, in both encodings, through the whole intake.
 
+mod bombs;
 mod classes;
 mod fixtures;
 mod lenient;
@@ -34,7 +35,6 @@ fn intake() -> Intake {
     Intake::new(
         SharedDirectory::default(),
         Arc::clone(PriceBook::shipped()),
-        Arc::default(),
         IntakeLimits::from(&Config::default()),
     )
 }
@@ -44,7 +44,7 @@ fn prepare(
     body: &[u8],
     organization: Option<&str>,
 ) -> Result<PreparedRequest> {
-    intake().prepare(Payload { format, body, organization_id: organization }, now())
+    intake().prepare(Payload { organization_id: organization, ..Payload::new(format, body) }, now())
 }
 
 /// What `format` makes of a body that can be read.

@@ -37,7 +37,7 @@ proptest! {
     fn arbitrary_bytes_are_answered(body in prop::collection::vec(any::<u8>(), 0..512)) {
         let intake = intake();
         for format in every_format() {
-            let payload = Payload { format, body: &body, organization_id: None };
+            let payload = Payload::new(format, &body);
             let _ = intake.prepare(payload, now());
         }
     }
@@ -52,7 +52,7 @@ proptest! {
             let mut body = fixture(&format!("{}.{suffix}", FIXTURES[which]));
             edits.iter().for_each(|one| edit(&mut body, *one));
             for format in every_format() {
-                let payload = Payload { format, body: &body, organization_id: None };
+                let payload = Payload::new(format, &body);
                 if let Ok(prepared) = intake.prepare(payload, now()) {
                     let kept = prepared.lines.iter().filter_map(|line| line.payload.as_deref());
                     for kept in kept {

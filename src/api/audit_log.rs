@@ -1,0 +1,89 @@
+//! Who changed what.
+
+use axum::Json;
+use axum::extract::{RawQuery, State};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
+
+use super::directory::DirectoryDoor;
+use super::ingest::not_ready;
+use super::params::Params;
+use super::problem::Problem;
+use crate::directory::AuditRecord;
+use crate::error::Result;
+
+/// Most lines of one answer.
+const LINES_MAX: u32 = 1000;
+const LINES_DEFAULT: u32 = 100;
+
+/// One act.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct AuditLine {
+    /// Sorts by time.
+    id: String,
+    /// When.
+    #[schema(value_type = String, format = DateTime)]
+    at: DateTime<Utc>,
+    /// Who, as well as is known.
+    actor: String,
+    /// What was done.
+    #[schema(example = "events.void")]
+    action: String,
+    /// To what; for corrections their `correction_id`.
+    subject: String,
+    /// What else is worth knowing.
+    #[schema(value_type = Object)]
+    details: Value,
+}
+
+/// A part of the audit log.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct AuditLog {
+    /// The latest act first.
+    items: Vec<AuditLine>,
+    /// Names the acts before these; null at the beginning of the log.
+    next_cursor: Option<String>,
+}
+
+impl From<AuditRecord> for AuditLine {
+    fn from(record: AuditRecord) -> Self {
+        let AuditRecord { id, at, audit } = record;
+        let (actor, action) = (audit.actor, audit.action);
+        Self { id, at, actor, action, subject: audit.subject, details: audit.details }
+    }
+}
+
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes the parameters that `audit_log` reads")]
+struct AuditParams {
+    /// Most lines to answer, 1 to 1000; default 100.
+    limit: Option<u32>,
+    /// Continues behind an earlier answer.
+    cursor: Option<String>,
+}
+
+/// Who changed what: directory, corrections, prices, closings; the latest act
+/// first.
+#[utoipa::path(
+    get, path = "/api/audit-log", tag = "operator", params(AuditParams),
+    responses((status = 200, body = AuditLog), (status = 400, body = Problem), (status = 503, body = Problem))
+)]
+pub(super) async fn audit_log(
+    State(directory): State<DirectoryDoor>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<AuditLog>, Problem> {
+    let params = Params::parse(query.as_deref(), &["limit", "cursor"])?;
+    let limit = params.parsed("limit", "it is a number from 1 to 1000", |text| {
+        text.parse::<u32>().ok().filter(|limit| (1..=LINES_MAX).contains(limit))
+    })?;
+    let limit = limit.unwrap_or(LINES_DEFAULT);
+    let store = directory.get().ok_or_else(not_ready)?;
+    let records = store.list_audit(params.one("cursor")?, limit).await?;
+    let full = u32::try_from(records.len()).is_ok_and(|count| count == limit);
+    let last = records.last().map(|record| record.id.clone());
+    let next_cursor = last.filter(|_| full);
+    Ok(Json(AuditLog { items: records.into_iter().map(AuditLine::from).collect(), next_cursor }))
+}

@@ -1,0 +1,150 @@
+//! Forgetting people, and dropping what is past its age.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{Path, State};
+use axum::http::HeaderMap;
+use chrono::NaiveDate;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::json_body::read_json;
+use super::problem::Problem;
+use crate::corrections::{Corrector, ForgetReport};
+use crate::error::Result;
+use crate::flush::ExpiredDays;
+
+/// Whose user to forget.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ForgetBody {
+    /// The organization; may be left out where only one knows the user's id.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = "uuid")]
+    pub organization_id: Option<uuid::Uuid>,
+}
+
+impl ForgetBody {
+    /// Forgets the user.
+    pub async fn carry_out(self, corrector: &Corrector, user_id: &str) -> Result<ForgetAnswer> {
+        let organization = self.organization_id.map(|id| id.hyphenated().to_string());
+        Ok(corrector.forget(organization, user_id).await?.into())
+    }
+}
+
+/// What a forgetting changed.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct ForgetAnswer {
+    /// What stands in the place of the user's id.
+    #[schema(example = "forgotten-9f0c2a7d51b3e864")]
+    pub pseudonym: String,
+    /// Rows of usage_events that were the user's.
+    pub events: u64,
+    /// Rows of rejected_events that named the user.
+    pub rejected_events: u64,
+    /// Replaced files that were deleted.
+    pub files_deleted: usize,
+}
+
+impl From<ForgetReport> for ForgetAnswer {
+    fn from(report: ForgetReport) -> Self {
+        let ForgetReport { pseudonym, events, rejected, files_deleted } = report;
+        Self { pseudonym, events, rejected_events: rejected, files_deleted }
+    }
+}
+
+/// Forgets a user.
+///
+/// An irreversible pseudonym takes the place of the user's id in events, daily
+/// sums and the directory; refused lines lose what they say of the user. Sums
+/// stay. The old files are deleted at once. Exports of closed months show the
+/// pseudonym from then on.
+#[utoipa::path(
+    post, path = "/api/users/{id}/forget", tag = "privacy", request_body = ForgetBody,
+    params(("id" = String, Path, description = "The user's id")),
+    responses(
+        (status = 200, body = ForgetAnswer),
+        (status = 400, body = Problem, content_type = "application/problem+json"),
+        (status = 503, body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn forget_user(
+    State(corrector): State<Arc<Corrector>>,
+    Path(user_id): Path<String>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Json<ForgetAnswer>, Problem> {
+    let body: ForgetBody = read_json(&headers, body, r#"{"organization_id": "…"}"#)?;
+    Ok(Json(body.carry_out(&corrector, &user_id).await?))
+}
+
+/// Whether to drop anything.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RetentionBody {
+    /// Only show what would go.
+    pub dry_run: bool,
+}
+
+/// What one table has beyond its age.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct ExpiredTable {
+    /// The table.
+    #[schema(example = "usage_events")]
+    pub table: String,
+    /// Days before this one go.
+    #[schema(value_type = String, format = Date)]
+    pub before: NaiveDate,
+    /// How many of them hold rows.
+    pub days: usize,
+    /// Their rows.
+    pub rows: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// What is past its age.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct RetentionAnswer {
+    /// Whether nothing was dropped.
+    pub dry_run: bool,
+    /// Tables that do not keep everything.
+    pub tables: Vec<ExpiredTable>,
+}
+
+impl RetentionAnswer {
+    /// Shapes what was found.
+    pub fn new(dry_run: bool, expired: Vec<ExpiredDays>) -> Self {
+        let table = |one: ExpiredDays| ExpiredTable {
+            table: one.table.name().to_owned(),
+            before: one.horizon,
+            days: one.days,
+            rows: one.rows,
+            bytes: one.bytes,
+        };
+        Self { dry_run, tables: expired.into_iter().map(table).collect() }
+    }
+}
+
+/// Drops the days of each table that are past its age (the settings
+/// `…_retention_days`), or shows them. The server does so by itself once an hour.
+#[utoipa::path(
+    post, path = "/api/retention", tag = "privacy", request_body = RetentionBody,
+    responses(
+        (status = 200, body = RetentionAnswer),
+        (status = 400, body = Problem, content_type = "application/problem+json"),
+        (status = 503, body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn retention(
+    State(corrector): State<Arc<Corrector>>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Json<RetentionAnswer>, Problem> {
+    let RetentionBody { dry_run } = read_json(&headers, body, r#"{"dry_run": true}"#)?;
+    let expired = corrector.expire(dry_run).await?;
+    Ok(Json(RetentionAnswer::new(dry_run, expired)))
+}
