@@ -27,8 +27,8 @@ use crate::error::{Context, Error, Result};
 use crate::hot::HotBatch;
 use crate::lake::Lake;
 use crate::model::{
-    CorrectionStamp, PRECEDENCE_CORRECTION, SourcePrecedence, Winner, reversals,
-    sightings_batch, sightings_schema, usage_events_schema,
+    CorrectionStamp, PRECEDENCE_CORRECTION, SourcePrecedence, Winner, reversals, sightings_batch,
+    sightings_schema, usage_events_schema,
 };
 
 /// Acknowledges. Whoever has the log's lock is alone in it.

@@ -8,8 +8,8 @@ use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 
 use super::cube_state::CubeState;
-use super::open_hot::Withdrawal;
 use super::hot_shares::HotShares;
+use super::open_hot::Withdrawal;
 use super::plan::{HotStats, pieces_to_join};
 use super::view::View;
 use crate::error::{Context, Result};
