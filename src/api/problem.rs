@@ -1,5 +1,6 @@
 //! The one envelope of every error: RFC 9457 problem details.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use axum::Json;
@@ -42,7 +43,7 @@ pub struct Problem {
     request_id: Option<Box<str>>,
     /// When to come back, seconds: the header Retry-After.
     #[serde(skip)]
-    retry_after_seconds: Option<u32>,
+    retry_after_seconds: Option<NonZeroU32>,
     /// For the log only.
     #[serde(skip)]
     log: Option<Box<str>>,
@@ -104,7 +105,7 @@ impl Problem {
     pub fn new(kind: ErrorKind, detail: impl Into<String>) -> Self {
         let (status, name, title) = answer_of(kind);
         let mut problem = Self::with_status(status, name, title, detail.into());
-        problem.retry_after_seconds = retry_after_seconds_of(kind);
+        problem.retry_after_seconds = retry_after_seconds_of(kind).and_then(NonZeroU32::new);
         problem
     }
 
@@ -196,8 +197,8 @@ impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         if error.kind() != ErrorKind::Internal {
             let mut problem = Self::new(error.kind(), error.full_message());
-            problem.retry_after_seconds =
-                error.retry_after_seconds().or(problem.retry_after_seconds);
+            let said = error.retry_after_seconds().and_then(NonZeroU32::new);
+            problem.retry_after_seconds = said.or(problem.retry_after_seconds);
             return problem;
         }
         let detail = "the request could not be answered because of a defect or damaged data; \
@@ -225,7 +226,7 @@ impl IntoResponse for Problem {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(seconds) = self.retry_after_seconds {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.get()));
         }
         response.extensions_mut().insert(self);
         response

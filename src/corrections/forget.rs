@@ -44,9 +44,9 @@ impl Corrector {
             None => self.organization_of(user_id).await?,
         };
         let directory = self.directory_store()?;
-        let open = directory.open_erasures().await?.into_iter();
+        let mut open = directory.open_erasures().await?.into_iter();
         let same = |one: &Erasure| one.organization_id == organization_id && one.user_id == user_id;
-        let begun = open.filter(same).next();
+        let begun = open.find(same);
         let erasure = match begun {
             Some(erasure) => erasure,
             None => {

@@ -87,8 +87,8 @@ impl History {
     }
 
     fn line(&self, content: &Content) -> Line {
-        let teams = self.memberships.get(&content.user).into_iter().flatten();
-        let team = teams.filter(|(since, _)| *since <= content.time).next_back();
+        let mut teams = self.memberships.get(&content.user).into_iter().flatten();
+        let team = teams.rfind(|(since, _)| *since <= content.time);
         Line {
             date: self.booked(content.time.date_naive()),
             team: team.map(|(_, team)| team.clone()),

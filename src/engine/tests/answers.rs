@@ -201,7 +201,7 @@ async fn an_empty_lake_answers_everything() {
     )
     .await;
     let names = names.expect("names");
-    assert_eq!(names.len(), 14 + crate::directory::TABLE_NAMES.len(), "{names:?}");
+    assert_eq!(names.len(), 15 + crate::directory::TABLE_NAMES.len(), "{names:?}");
     for name in names {
         assert_eq!(
             row(&engine, &view, &format!("SELECT count(*) FROM {name}")).await,
