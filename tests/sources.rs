@@ -131,7 +131,11 @@ fn transcripts_are_imported_once_however_often() {
         line("m1", 1) + &line("m1", 50) + "not json with \"usage\"\n",
     )
     .expect("a file");
-    std::fs::write(folder.join("b.jsonl"), line("m1", 50) + &line("m2", 7)).expect("a file");
+    std::fs::write(
+        folder.join("b.jsonl"),
+        line("m1", 50) + &line("m2", 7).replace("req_1", "req_2"),
+    )
+    .expect("a file");
     let path = home.path().display().to_string();
     let import = |more: &[&str]| {
         run(
@@ -173,7 +177,7 @@ fn transcripts_are_imported_once_however_often() {
     // 100×3 + 50×15 and 100×3 + 7×15 microdollars
     assert_eq!(
         String::from_utf8_lossy(&output.stdout),
-        "event_id,user_id,output_tokens,cost\nm1:req_1,ada,50,0.001050000000\nm2:req_1,ada,7,0.000405000000\n"
+        "event_id,user_id,output_tokens,cost\nm1:req_1,ada,50,0.001050000000\nm2:req_2,ada,7,0.000405000000\n"
     );
     let rows = run(data.path(), &["sql", "--format", "csv", "SELECT * FROM usage_events"]);
     assert!(!String::from_utf8_lossy(&rows.stdout).contains("secret"));

@@ -190,3 +190,73 @@ fn read_stream(stream: Bytes, schema: &SchemaRef) -> Result<RecordBatch> {
     let batches: Vec<RecordBatch> = reader.collect::<Result<_, _>>().internal(doing)?;
     concat_batches(schema, &batches).internal(doing)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, new_null_array};
+    use arrow::datatypes::DataType;
+
+    use super::*;
+
+    /// A batch of one row without anything in it.
+    fn row(schema: &SchemaRef) -> RecordBatch {
+        let columns: Vec<ArrayRef> = schema
+            .fields()
+            .iter()
+            .map(|field| match field.data_type() {
+                DataType::Map(..) => new_null_array(field.data_type(), 1),
+                kind => arrow::array::ArrayData::builder(kind.clone())
+                    .len(1)
+                    .add_buffers(match kind {
+                        DataType::Utf8 => {
+                            vec![vec![0_u8; 8].into(), Vec::<u8>::new().into()]
+                        }
+                        _ => vec![vec![0_u8; 16].into()],
+                    })
+                    .build()
+                    .map(arrow::array::make_array)
+                    .expect("an array"),
+            })
+            .collect();
+        RecordBatch::try_new(Arc::clone(schema), columns).expect("a row")
+    }
+
+    #[test]
+    fn a_frame_comes_back_as_it_was_written() {
+        let key = EventKey { key: u128::MAX - 7, fingerprint: 9 };
+        let content = FrameContent {
+            keys: vec![key, key],
+            sightings: row(&sightings_schema()),
+            withdrawn: vec![Withdrawn { frame: u64::MAX, row: 0 }, Withdrawn { frame: 1, row: 2 }],
+            superseding: row(&usage_events_schema()),
+            ..FrameContent::empty()
+        };
+        let read = FrameContent::decode(&content.encode().expect("records")).expect("content");
+        assert_eq!((read.keys, read.withdrawn), (content.keys, content.withdrawn));
+        assert_eq!(read.sightings, content.sightings);
+        assert_eq!(read.superseding, content.superseding);
+        assert_eq!((read.events.num_rows(), read.rejected.num_rows()), (0, 0));
+    }
+
+    #[test]
+    fn a_frame_without_sightings_is_written_as_earlier_versions_wrote_it() {
+        let key = EventKey { key: 1, fingerprint: 2 };
+        let events = row(&usage_events_schema());
+        let rejected = row(&rejected_events_schema());
+        let content = FrameContent { keys: vec![key], events, rejected, ..FrameContent::empty() };
+        let records = content.encode().expect("records");
+        let kinds: Vec<u8> = records.iter().map(|record| record.kind).collect();
+        assert_eq!(kinds, [EVENTS, REJECTED]);
+        let read = FrameContent::decode(&records).expect("content");
+        assert_eq!((read.events, read.rejected), (content.events, content.rejected));
+    }
+
+    #[test]
+    fn a_count_beyond_the_record_is_damage() {
+        let payload = Bytes::from_static(&[2, 0, 0, 0, 1, 2, 3]);
+        assert!(read_withdrawn(&payload).is_err());
+        assert!(read_keys(&payload).is_err());
+    }
+}

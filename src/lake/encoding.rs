@@ -14,7 +14,7 @@ const ROW_GROUP_ROWS: usize = 262_144;
 /// Identifiers that hardly repeat: neighbours share a prefix, at least where
 /// they are ordered by time, and a dictionary only adds its indices.
 /// `tests/size.rs` measures what each column costs.
-const IDENTIFIERS: [&str; 3] = ["event_id", "conversation_id", "request_id"];
+const IDENTIFIERS: [&str; 4] = ["event_id", "conversation_id", "request_id", "winner_event_id"];
 
 /// Numbers that repeat in some installations and never in others: the
 /// dictionary is given up early, and zstd alone does better from there.
