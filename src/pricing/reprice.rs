@@ -128,6 +128,11 @@ impl Repricing {
         if kept_apart || (self.only_unpriced && !unpriced) {
             return Judgement::Apart;
         }
+        // Without any tokens nobody said what was used, as of a call whose usage
+        // the source could not tell: no list may make a cost of 0 of that.
+        if unpriced && call.tokens == TokenCounts::default() {
+            return Judgement::StillUnpriced;
+        }
         let keep_actual = is_reported && self.reported == Reported::Charge;
         let reported_actual = if keep_actual { call.actual } else { None };
         let reported_charged = if self.charge_was_sent(call) { call.charged } else { None };
