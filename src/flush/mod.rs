@@ -24,6 +24,7 @@ mod found;
 mod group;
 mod known;
 mod hot_shares;
+mod ipc;
 mod maintenance;
 mod old_events;
 mod open_hot;

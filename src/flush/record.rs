@@ -9,15 +9,10 @@
 //!
 //! Logs of earlier versions hold kinds 1 and 2 only.
 
-use std::io::Cursor;
-
 use arrow::array::RecordBatch;
-use arrow::compute::concat_batches;
-use arrow::datatypes::SchemaRef;
-use arrow::ipc::reader::StreamReader;
-use arrow::ipc::writer::StreamWriter;
 use bytes::Bytes;
 
+use super::ipc::{read_stream, write_stream};
 use crate::error::{Context, Error, Result};
 use crate::ingest::EventKey;
 use crate::model::{rejected_events_schema, sightings_schema, usage_events_schema};
@@ -118,20 +113,18 @@ impl FrameContent {
                 EVENTS => {
                     let (keys, stream) = read_keys(&record.payload)?;
                     content.keys = keys;
-                    content.events = read_stream(stream, &usage_events_schema())?;
+                    content.events = read_stream(&stream, &usage_events_schema())?;
                 }
                 REJECTED => {
-                    content.rejected =
-                        read_stream(record.payload.clone(), &rejected_events_schema())?;
+                    content.rejected = read_stream(&record.payload, &rejected_events_schema())?;
                 }
                 SIGHTINGS => {
                     let (withdrawn, stream) = read_withdrawn(&record.payload)?;
                     content.withdrawn = withdrawn;
-                    content.sightings = read_stream(stream, &sightings_schema())?;
+                    content.sightings = read_stream(&stream, &sightings_schema())?;
                 }
                 SUPERSEDING => {
-                    content.superseding =
-                        read_stream(record.payload.clone(), &usage_events_schema())?;
+                    content.superseding = read_stream(&record.payload, &usage_events_schema())?;
                 }
                 kind => {
                     return Err(Error::unavailable(format!(
@@ -177,31 +170,20 @@ fn read_keys(payload: &Bytes) -> Result<(Vec<EventKey>, Bytes)> {
     Ok((keys.collect(), rest))
 }
 
-fn write_stream(start: Vec<u8>, batch: &RecordBatch) -> Result<Vec<u8>> {
-    let doing = "encoding rows for the write-ahead log";
-    let mut writer = StreamWriter::try_new(start, &batch.schema()).internal(doing)?;
-    writer.write(batch).internal(doing)?;
-    writer.into_inner().internal(doing)
-}
-
-fn read_stream(stream: Bytes, schema: &SchemaRef) -> Result<RecordBatch> {
-    let doing = "decoding rows of the write-ahead log";
-    let reader = StreamReader::try_new(Cursor::new(stream), None).internal(doing)?;
-    let batches: Vec<RecordBatch> = reader.collect::<Result<_, _>>().internal(doing)?;
-    concat_batches(schema, &batches).internal(doing)
-}
+#[cfg(test)]
+mod fuzz;
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
     use arrow::array::{ArrayRef, new_null_array};
-    use arrow::datatypes::DataType;
+    use arrow::datatypes::{DataType, SchemaRef};
 
     use super::*;
 
     /// A batch of one row without anything in it.
-    fn row(schema: &SchemaRef) -> RecordBatch {
+    pub(super) fn row(schema: &SchemaRef) -> RecordBatch {
         let columns: Vec<ArrayRef> = schema
             .fields()
             .iter()

@@ -6,7 +6,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::wal::format::{encode_header, segment_name};
+use crate::wal::format::{encode_frame, encode_header, segment_name};
 
 #[derive(Debug, Clone)]
 enum Mutation {
@@ -14,6 +14,9 @@ enum Mutation {
     Cut(prop::sample::Index),
     Insert(prop::sample::Index, Vec<u8>),
     Remove(prop::sample::Index, usize),
+    /// A part of the file is written again elsewhere, as a misled disk does.
+    Copy(prop::sample::Index, usize, prop::sample::Index),
+    Zero(prop::sample::Index, usize),
 }
 
 fn mutation() -> impl Strategy<Value = Mutation> {
@@ -23,6 +26,8 @@ fn mutation() -> impl Strategy<Value = Mutation> {
         1 => at().prop_map(Mutation::Cut),
         1 => (at(), vec(any::<u8>(), 1..40)).prop_map(|(at, bytes)| Mutation::Insert(at, bytes)),
         1 => (at(), 1..40_usize).prop_map(|(at, count)| Mutation::Remove(at, count)),
+        2 => (at(), 1..200_usize, at()).prop_map(|(from, count, to)| Mutation::Copy(from, count, to)),
+        1 => (at(), 1..200_usize).prop_map(|(at, count)| Mutation::Zero(at, count)),
     ]
 }
 
@@ -42,6 +47,18 @@ fn mutate(bytes: &mut Vec<u8>, mutation: &Mutation) {
         Mutation::Remove(at, count) => {
             let at = at.index(length).min(bytes.len());
             bytes.drain(at..bytes.len().min(at + count));
+        }
+        Mutation::Copy(from, count, to) => {
+            let (from, to) = (from.index(length), to.index(length));
+            let count = (*count).min(bytes.len().saturating_sub(from.max(to)));
+            if count > 0 {
+                bytes.copy_within(from..from + count, to);
+            }
+        }
+        Mutation::Zero(at, count) => {
+            let at = at.index(length).min(bytes.len());
+            let end = bytes.len().min(at + count);
+            bytes[at..end].fill(0);
         }
     }
 }
@@ -110,5 +127,44 @@ proptest! {
         let mut segment = if has_header { encode_header(1, first) } else { Vec::new() };
         segment.extend(bytes);
         check([(segment_name(first), segment)].into(), &[])?;
+    }
+
+    #[test]
+    fn a_frame_with_a_good_checksum_around_any_bytes_never_panics(
+        record_count in prop_oneof![0..5_u32, any::<u32>()],
+        body in vec(prop_oneof![Just(0_u8), 0..9_u8, any::<u8>()], 0..80),
+    ) {
+        let mut frame = encode_frame(1, &[]).unwrap();
+        frame[4..8].copy_from_slice(&u32::try_from(body.len()).unwrap().to_le_bytes());
+        frame[16..20].copy_from_slice(&record_count.to_le_bytes());
+        frame.extend(&body);
+        let mut checksum = crc32fast::Hasher::new();
+        checksum.update(&frame[..20]);
+        checksum.update(&body);
+        frame[20..24].copy_from_slice(&checksum.finalize().to_le_bytes());
+        let mut segment = encode_header(1, 1);
+        segment.extend(frame);
+        let mut found = Vec::new();
+        let mut visit = |frame: crate::wal::Frame| {
+            found.push(frame);
+            Ok(())
+        };
+        let storage = Arc::new(MemoryStorage::of([(segment_name(1), segment)]));
+        let options = WalOptions { segment_bytes_max: 100 };
+        match Wal::open(storage, options, 1, 0, &mut visit) {
+            Err(error) => prop_assert_eq!(error.kind(), ErrorKind::Unavailable),
+            Ok(_) => {
+                // Its records are all of the body, and nothing else.
+                let records = &found[0].records;
+                prop_assert_eq!(records.len(), usize::try_from(record_count).unwrap());
+                let mut bytes = Vec::new();
+                for record in records {
+                    bytes.push(record.kind);
+                    bytes.extend(u32::try_from(record.payload.len()).unwrap().to_le_bytes());
+                    bytes.extend(&record.payload);
+                }
+                prop_assert_eq!(bytes, body);
+            }
+        }
     }
 }
