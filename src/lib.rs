@@ -14,6 +14,8 @@ pub mod pricing;
 
 pub mod directory;
 
+pub mod access;
+
 pub mod ingest;
 
 pub mod wal;

@@ -4,6 +4,7 @@
 mod admission;
 mod answer;
 mod audit_log;
+mod caller;
 mod closed_months;
 mod cloud_events;
 mod compare;
@@ -55,6 +56,7 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::access::Principal;
 use crate::clock::Clock;
 use crate::engine::Engine;
 use crate::error::{Context, Result};
@@ -220,6 +222,7 @@ pub fn serve(routes: OpenApiRouter<ApiState>, state: ApiState) -> Result<Router>
         .fallback(no_route)
         .method_not_allowed_fallback(wrong_method)
         .with_state(state)
+        .layer(axum::Extension(caller::Caller(Arc::new(Principal::operator()))))
         .layer(axum::middleware::from_fn(complete_problems)))
 }
 

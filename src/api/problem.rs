@@ -150,6 +150,18 @@ impl Problem {
         )
     }
 
+    /// Nobody knows who asks.
+    pub(crate) fn unauthenticated() -> Self {
+        let detail = "this route needs credentials: an access token as Bearer or as the password \
+                      of Basic, or a session";
+        Self::with_status(
+            StatusCode::UNAUTHORIZED,
+            "urn:spendlake:problem:unauthenticated",
+            "Who asks is not known",
+            detail.to_owned(),
+        )
+    }
+
     /// The body is in a format that the route does not read.
     pub(crate) fn media_type(detail: String) -> Self {
         let title = "The body's media type is not read here";

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::ApiState;
+use super::caller::Caller;
 use super::json_body::read_json;
 use super::problem::Problem;
 use super::stream;
@@ -37,12 +38,13 @@ pub(crate) struct SqlRequest {
 )]
 pub(crate) async fn sql(
     State(state): State<ApiState>,
+    Caller(caller): Caller,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
     let (query, format) = read(&headers, body)?;
     let view = state.view()?;
-    let rows = state.engine().sql(view, &query).await?;
+    let rows = state.engine().sql(view, &caller, &query.as_str().into()).await?;
     let schema = rows.schema();
     stream::respond(rows, Some(schema), format).await
 }

@@ -28,10 +28,12 @@ use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::SessionState;
 use datafusion::prelude::SessionConfig;
+use datafusion::scalar::ScalarValue;
 use object_store::local::LocalFileSystem;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::access::Principal;
 use crate::config::Config;
 use crate::directory::SharedDirectory;
 use crate::error::{Context, Error, ErrorKind, Result};
@@ -63,6 +65,21 @@ pub struct StaticTable {
     pub name: String,
     /// All its rows.
     pub batch: RecordBatch,
+}
+
+/// One statement of a user, as it came through a door.
+#[derive(Debug, Clone, Default)]
+pub struct Statement {
+    /// SQL.
+    pub text: String,
+    /// The values of `$1`, `$2`, …
+    pub parameters: Vec<ScalarValue>,
+}
+
+impl From<&str> for Statement {
+    fn from(text: &str) -> Self {
+        Self { text: text.to_owned(), parameters: Vec::new() }
+    }
 }
 
 /// Builds sessions and runs SQL within the configured limits.
@@ -132,7 +149,13 @@ impl Engine {
     /// `Invalid`; reaching a limit is `LimitExceeded` and names the setting.
     /// The returned stream holds the place and the time limit; dropping it
     /// cancels the statement.
-    pub async fn sql(&self, view: Arc<View>, text: &str) -> Result<SqlStream> {
+    pub async fn sql(
+        &self,
+        view: Arc<View>,
+        _caller: &Principal,
+        statement: &Statement,
+    ) -> Result<SqlStream> {
+        let text = statement.text.as_str();
         if text.len() > SQL_BYTES_MAX {
             let bytes = text.len();
             let message = format!("the SQL text has {bytes} bytes; {SQL_BYTES_MAX} are allowed");

@@ -9,6 +9,7 @@ use arrow::buffer::Buffer;
 use arrow::ipc::reader::StreamDecoder;
 use futures::stream::{self, Stream, StreamExt};
 
+use crate::access::Principal;
 use crate::cli::Session;
 use crate::cli::remote::Remote;
 use crate::cli::target::Target;
@@ -32,7 +33,8 @@ impl SqlSource {
         match &self.0 {
             Target::Server(remote) => remote_rows(remote, text).await,
             Target::Local(app) => {
-                let rows = app.engine().sql(app.view()?, text).await?;
+                let rows =
+                    app.engine().sql(app.view()?, &Principal::operator(), &text.into()).await?;
                 let columns = RecordBatch::new_empty(rows.schema());
                 Ok(Box::pin(stream::once(async { Ok(columns) }).chain(rows)))
             }

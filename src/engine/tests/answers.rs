@@ -10,6 +10,7 @@ use super::super::StaticTable;
 use super::fixture::{
     Event, date, engine, random_events, row, rows, three_part_view, view, write_days,
 };
+use crate::access::Principal;
 use crate::model::{Money, TABLES, usage_daily_schema};
 
 fn shown(picos: i128) -> String {
@@ -172,7 +173,10 @@ async fn columns_come_in_schema_order_with_schema_types() {
     };
     for spec in &TABLES {
         let text = format!("SELECT * FROM {}", spec.name);
-        let stream = engine.sql(Arc::clone(&view), &text).await.expect("stream");
+        let stream = engine
+            .sql(Arc::clone(&view), &Principal::operator(), &text.as_str().into())
+            .await
+            .expect("stream");
         assert_eq!(types(&stream.schema()), types(&(spec.schema)()), "{}", spec.name);
     }
     assert_eq!(usage_daily_schema().fields().len(), 28);

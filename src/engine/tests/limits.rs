@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use futures::StreamExt;
 
 use super::fixture::{engine, random_events, row, rows, view};
+use crate::access::Principal;
 use crate::error::ErrorKind;
 
 const ENDLESS: &str = "SELECT sum(value) FROM generate_series(1, 1000000000000)";
@@ -65,7 +66,8 @@ async fn a_sort_beyond_memory_spills_into_the_data_folder() {
     let view = view(folder.path(), Vec::new(), Vec::new(), Vec::new(), &[]);
     let text = "SELECT lpad(cast(value AS varchar), 200, '-') AS wide FROM generate_series(1, 1200000) \
                 ORDER BY value % 7, value DESC";
-    let mut stream = engine.sql(Arc::clone(&view), text).await.expect("stream");
+    let mut stream =
+        engine.sql(Arc::clone(&view), &Principal::operator(), &text.into()).await.expect("stream");
     let mut count = 0;
     while let Some(batch) = stream.next().await {
         count += batch.map_err(|error| error.full_message()).expect("rows").num_rows();
@@ -111,7 +113,10 @@ async fn a_statement_beyond_the_places_is_busy_until_one_is_dropped() {
         config.query_seconds_max = 1;
     });
     let view = view(folder.path(), Vec::new(), Vec::new(), Vec::new(), &[]);
-    let running = engine.sql(Arc::clone(&view), ENDLESS).await.expect("stream");
+    let running = engine
+        .sql(Arc::clone(&view), &Principal::operator(), &ENDLESS.into())
+        .await
+        .expect("stream");
     let error = rows(&engine, &view, "SELECT 1").await.expect_err("busy");
     assert_eq!(error.kind(), ErrorKind::Busy, "{error}");
     assert!(error.to_string().contains("query_concurrency_max"), "{error}");
