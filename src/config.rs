@@ -52,6 +52,13 @@ settings! {
     /// Address to serve HTTP on; loopback only, 127.0.0.1:0 picks a free port [default: 127.0.0.1:8787]
     listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8787)), "SPENDLAKE_LISTEN", "Where";
 
+    /// Address to serve the PostgreSQL protocol on, as 127.0.0.1:5432; empty serves none [default: empty]
+    pg_listen: String = String::new(), "SPENDLAKE_PG_LISTEN", "Where";
+    /// PostgreSQL connections at once; more are refused [default: 200]
+    pg_connections_max: usize = 200, "SPENDLAKE_PG_CONNECTIONS_MAX", "Queries";
+    /// Seconds that a PostgreSQL connection may do nothing [default: 3600]
+    pg_idle_seconds_max: u32 = 3600, "SPENDLAKE_PG_IDLE_SECONDS_MAX", "Queries";
+
     /// PostgreSQL with the directory, for several nodes; empty: a file in the data folder [default: empty]
     directory_url: String = String::new(), "SPENDLAKE_DIRECTORY_URL", "Directory";
     /// Refuse events of organizations that the directory does not know [default: false]
@@ -154,6 +161,19 @@ impl Config {
         Ok(config)
     }
 
+    /// Where the PostgreSQL protocol is served; `None` for nowhere.
+    pub fn pg_address(&self) -> Result<Option<SocketAddr>> {
+        let address = &self.pg_listen;
+        if address.is_empty() {
+            return Ok(None);
+        }
+        address.parse().map(Some).map_err(|_| {
+            Error::invalid(format!(
+                "pg_listen is {address:?}; it is an address with a port, as 127.0.0.1:5432, or empty"
+            ))
+        })
+    }
+
     /// Rules that a type cannot say.
     fn check(&self) -> Result<()> {
         let ahead = self.event_future_seconds_max;
@@ -169,6 +189,7 @@ impl Config {
                 "organization_default is {organization:?}; it must be a UUID, or empty for none"
             )));
         }
+        self.pg_address()?;
         let (events, daily) = (self.usage_events_retention_days, self.usage_daily_retention_days);
         if daily != 0 && (events == 0 || daily < events) {
             return Err(Error::invalid(format!(

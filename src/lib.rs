@@ -42,6 +42,8 @@ pub mod prices;
 
 pub mod api;
 
+pub mod pg_wire;
+
 pub mod app;
 
 pub mod cli;

@@ -4,6 +4,7 @@
 mod doctor;
 mod lock;
 mod observe;
+mod pg;
 mod serve;
 mod verify;
 

@@ -39,6 +39,7 @@ impl App {
         Self::check_listen_address(address)?;
         self.lock.announce(Some(address))?;
         let router = self.service()?;
+        let pg = self.serve_pg().await?;
         let replaying = Arc::clone(&self);
         let replay = tokio::spawn(async move {
             if replaying.store.get().is_some() { Ok(()) } else { replaying.replay().await }
@@ -64,6 +65,9 @@ impl App {
             .with_graceful_shutdown(stop)
             .await
             .context(ErrorKind::Unavailable, "the HTTP server failed")?;
+        if let Some(pg) = pg {
+            pg.stop().await?;
+        }
         let (replayed, _) = watch.await.internal("waiting for the replay")?;
         let closed = self.close().await;
         self.lock.announce(None)?;

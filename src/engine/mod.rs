@@ -7,6 +7,7 @@ mod directory_tables;
 mod errors;
 mod functions;
 mod memory;
+mod pg_catalog;
 mod prune;
 mod scan;
 mod statement;
@@ -43,6 +44,7 @@ use catalog::{Audience, CATALOG, SCHEMA, ViewTables, session_state};
 use directory_tables::DirectoryTables;
 use errors::{Limits, explain, query_timeout};
 use memory::QueryMemory;
+use pg_catalog::{PG_CATALOG, PgCatalog};
 
 pub use statement::{Description, Statement};
 pub use stream::SqlStream;
@@ -80,6 +82,7 @@ pub struct Engine {
     directory: DirectoryTables,
     permits: Arc<Semaphore>,
     limits: Arc<Limits>,
+    pg_catalog: PgCatalog,
 }
 
 impl Engine {
@@ -92,10 +95,11 @@ impl Engine {
             .with_config(session_config(config.query_memory_bytes_max))
             .with_runtime_env(runtime)
             .build();
+        let state = pg_catalog::with_functions(state).internal("adding PostgreSQL's functions")?;
+        let state = functions::bounded(state).internal("bounding the functions of SQL")?;
         Ok(Self {
-            template: Arc::new(
-                functions::bounded(state).internal("bounding the functions of SQL")?,
-            ),
+            template: Arc::new(state),
+            pg_catalog: PgCatalog::new().internal("building PostgreSQL's catalogs")?,
             static_tables: ArcSwap::default(),
             directory: DirectoryTables::new(directory),
             permits: Arc::new(Semaphore::new(config.query_concurrency_max)),
@@ -205,7 +209,15 @@ impl Engine {
             [self.static_tables.load_full(), self.directory.current()?],
             Arc::clone(&self.template),
         );
-        Ok(session_state(&self.template, Arc::new(tables)))
+        let tables = Arc::new(tables);
+        let state = session_state(&self.template, Arc::<ViewTables>::clone(&tables));
+        if audience == Audience::Users
+            && let Some(catalog) = state.catalog_list().catalog(CATALOG)
+        {
+            let schema = self.pg_catalog.schema(tables);
+            catalog.register_schema(PG_CATALOG, schema).internal("adding PostgreSQL's catalogs")?;
+        }
+        Ok(state)
     }
 }
 

@@ -86,8 +86,8 @@ impl From<Error> for Fault {
 /// Parts of messages of the engine, and the SQLSTATE of what they say. The
 /// first one that is found counts.
 const INVALID: [(&str, &str); 22] = [
-    ("only reads", "25006"),
-    ("not supported: DDL", "25006"),
+    ("is not run;", "25006"),
+    ("SQL here only reads", "25006"),
     ("sql parser error", "42601"),
     ("SQL error: ParserError", "42601"),
     ("SQL error: TokenizerError", "42601"),

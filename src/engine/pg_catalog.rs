@@ -1,0 +1,93 @@
+//! PostgreSQL's catalogs over our own tables, for the tools that look there
+//! before they ask for anything: names, columns and types, and nothing of
+//! what is in the tables.
+
+mod functions;
+mod tables;
+
+use std::sync::{Arc, LazyLock};
+
+use async_trait::async_trait;
+use datafusion::catalog::{SchemaProvider, TableProvider};
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::context::SessionContext;
+use datafusion::execution::session_state::SessionState;
+use datafusion_pg_catalog::pg_catalog::context::EmptyContextProvider;
+use datafusion_pg_catalog::pg_catalog::generate_series_arg_coercion::CoerceIntArgsToBigInt;
+use datafusion_pg_catalog::pg_catalog::oid_type_planner::PgOidTypePlanner;
+use datafusion_pg_catalog::pg_catalog::{PgCatalogSchemaProvider, PgCatalogStaticTables};
+
+use tables::KnownTables;
+
+/// The schema's name.
+pub(super) const PG_CATALOG: &str = "pg_catalog";
+
+/// What is the same in every PostgreSQL: types, operators, functions. Read
+/// once for the process.
+static BUILT_IN: LazyLock<std::result::Result<Arc<PgCatalogStaticTables>, String>> =
+    LazyLock::new(|| {
+        PgCatalogStaticTables::try_new().map(Arc::new).map_err(|error| error.to_string())
+    });
+
+/// The catalogs of one engine. Tables keep their numbers for as long as it
+/// lives, whichever session asks.
+#[derive(Debug)]
+pub(super) struct PgCatalog {
+    known: KnownTables,
+    provider: Arc<PgCatalogSchemaProvider<KnownTables, EmptyContextProvider>>,
+}
+
+impl PgCatalog {
+    pub(super) fn new() -> Result<Self> {
+        let known = KnownTables::default();
+        let provider =
+            PgCatalogSchemaProvider::try_new(known.clone(), built_in()?, EmptyContextProvider)?;
+        Ok(Self { known, provider: Arc::new(provider) })
+    }
+
+    /// The schema of a session that names `tables`.
+    pub(super) fn schema(&self, tables: Arc<dyn SchemaProvider>) -> Arc<dyn SchemaProvider> {
+        let (known, provider) = (self.known.clone(), Arc::clone(&self.provider));
+        Arc::new(PgCatalogSchema { tables, known, provider })
+    }
+}
+
+fn built_in() -> Result<Arc<PgCatalogStaticTables>> {
+    let tables = BUILT_IN.as_ref().map_err(|error| DataFusionError::Internal(error.clone()))?;
+    Ok(Arc::clone(tables))
+}
+
+/// `state` with PostgreSQL's functions and names of types.
+pub(super) fn with_functions(state: SessionState) -> Result<SessionState> {
+    let context = SessionContext::new_with_state(state);
+    functions::register(&context, &built_in()?);
+    CoerceIntArgsToBigInt::widen(&context);
+    let planner = Arc::new(PgOidTypePlanner);
+    let state = SessionStateBuilder::new_from_existing(context.state());
+    Ok(state.with_type_planner(planner).build())
+}
+
+/// The catalogs as one session sees them.
+#[derive(Debug)]
+struct PgCatalogSchema {
+    tables: Arc<dyn SchemaProvider>,
+    known: KnownTables,
+    provider: Arc<PgCatalogSchemaProvider<KnownTables, EmptyContextProvider>>,
+}
+
+#[async_trait]
+impl SchemaProvider for PgCatalogSchema {
+    fn table_names(&self) -> Vec<String> {
+        self.provider.table_names()
+    }
+
+    async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        self.known.learn(self.tables.as_ref()).await?;
+        self.provider.table(name).await
+    }
+
+    fn table_exist(&self, name: &str) -> bool {
+        self.provider.table_exist(name)
+    }
+}

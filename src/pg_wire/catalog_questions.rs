@@ -1,0 +1,197 @@
+//! Questions that clients ask of PostgreSQL's catalogs, in words that the
+//! engine understands. Statements over our own tables are never reworded.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, ObjectName, Query, Statement,
+    Value, VisitMut, VisitorMut, visit_relations,
+};
+use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::sqlparser::parser::Parser;
+use datafusion_pg_catalog::pg_catalog::PG_CATALOG_TABLES;
+use datafusion_pg_catalog::sql::PostgresCompatibilityParser;
+
+use super::fault::Outcome;
+use super::lex::{Lexer, Token};
+use super::settings::Settings;
+
+/// How deep a question may nest; what nests deeper goes to the engine, which
+/// says so.
+const NESTING_MAX: usize = 50;
+
+/// Words that only questions about the server itself have.
+const WORDS: [&str; 24] = [
+    "information_schema",
+    "current_schema",
+    "current_schemas",
+    "current_database",
+    "current_catalog",
+    "current_user",
+    "current_role",
+    "session_user",
+    "user",
+    "version",
+    "current_setting",
+    "set_config",
+    "regclass",
+    "regtype",
+    "regproc",
+    "regprocedure",
+    "regnamespace",
+    "regrole",
+    "to_regclass",
+    "to_regtype",
+    "format_type",
+    "obj_description",
+    "col_description",
+    "shobj_description",
+];
+
+/// What the connection knows of itself.
+#[derive(Debug)]
+pub(super) struct Facts<'a> {
+    pub(super) user: &'a str,
+    pub(super) process_id: i32,
+    pub(super) settings: &'a Settings,
+}
+
+/// Rewords questions about catalogs.
+#[derive(Debug)]
+pub(super) struct Questions {
+    parser: PostgresCompatibilityParser,
+}
+
+impl Questions {
+    pub(super) fn new() -> Self {
+        Self { parser: PostgresCompatibilityParser::new() }
+    }
+
+    /// The question for the engine, where `text` is one about catalogs or the
+    /// connection; otherwise `None`, and the engine is asked `text` itself.
+    pub(super) fn translate(&self, text: &str, facts: &Facts<'_>) -> Outcome<Option<String>> {
+        if !mentions_catalogs(text) {
+            return Ok(None);
+        }
+        let Some(mut statement) = parse(text) else { return Ok(None) };
+        if is_about_catalogs(&statement)
+            && let Ok(mut reworded) = self.parser.parse(text)
+            && reworded.len() == 1
+        {
+            statement = reworded.remove(0);
+        }
+        let _ = statement.visit(&mut Known(facts));
+        Ok(Some(statement.to_string()))
+    }
+}
+
+fn mentions_catalogs(text: &str) -> bool {
+    Lexer::new(text).any(|token| match &token {
+        Token::Word(word) | Token::Quoted(word) => {
+            word.starts_with("pg_") || word.starts_with("has_") || WORDS.contains(&word.as_str())
+        }
+        _ => false,
+    })
+}
+
+fn parse(text: &str) -> Option<Statement> {
+    let dialect = PostgreSqlDialect {};
+    let parser = Parser::new(&dialect).with_recursion_limit(NESTING_MAX);
+    let mut statements = parser.try_with_sql(text).ok()?.parse_statements().ok()?;
+    statements.pop().filter(|_| statements.is_empty())
+}
+
+/// Whether no table of ours is read.
+fn is_about_catalogs(statement: &Statement) -> bool {
+    let mut names = Names::default();
+    let mut copy = statement.clone();
+    let _ = copy.visit(&mut names);
+    let all = visit_relations(statement, |name: &ObjectName| {
+        let parts: Vec<String> = name
+            .0
+            .iter()
+            .filter_map(|part| part.as_ident())
+            .map(|ident| ident.value.to_ascii_lowercase())
+            .collect();
+        let known = match parts.as_slice() {
+            [.., schema, _] => ["pg_catalog", "information_schema"].contains(&schema.as_str()),
+            [name] => names.0.contains(name) || PG_CATALOG_TABLES.contains(&name.as_str()) || is_function(name),
+            [] => true,
+        };
+        if known { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    });
+    all.is_continue()
+}
+
+/// Functions that stand in FROM.
+fn is_function(name: &str) -> bool {
+    ["generate_series", "unnest", "pg_get_keywords", "generate_subscripts"].contains(&name)
+}
+
+/// The names that WITH gives.
+#[derive(Default)]
+struct Names(BTreeSet<String>);
+
+impl VisitorMut for Names {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        if let Some(with) = &query.with {
+            let names = with.cte_tables.iter().map(|table| table.alias.name.value.to_ascii_lowercase());
+            self.0.extend(names);
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// Puts what the connection knows in the place of what asks for it.
+struct Known<'a>(&'a Facts<'a>);
+
+impl VisitorMut for Known<'_> {
+    type Break = ();
+
+    fn post_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<()> {
+        if let Expr::Function(function) = expression
+            && let Some(value) = self.value(function)
+        {
+            *expression = Expr::Value(value.into());
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+impl Known<'_> {
+    fn value(&self, function: &Function) -> Option<Value> {
+        let name = function.name.0.last()?.as_ident()?.value.to_ascii_lowercase();
+        let text = |text: &str| Some(Value::SingleQuotedString(text.to_owned()));
+        match name.as_str() {
+            "current_user" | "session_user" | "user" | "current_role" => text(self.0.user),
+            "pg_backend_pid" => Some(Value::Number(self.0.process_id.to_string(), false)),
+            "version" => text(&version()),
+            "current_setting" => {
+                let (_, value) = self.0.settings.get(&literal(function, 0)?).ok()?;
+                text(value)
+            }
+            "pg_is_in_recovery" => Some(Value::Boolean(false)),
+            _ => None,
+        }
+    }
+}
+
+fn literal(function: &Function, at: usize) -> Option<String> {
+    let FunctionArguments::List(list) = &function.args else { return None };
+    match list.args.get(at)? {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(value))) => match &value.value {
+            Value::SingleQuotedString(text) => Some(text.clone()),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// What `version()` says: clients read the first number.
+fn version() -> String {
+    let (postgresql, own) = (super::settings::SERVER_VERSION, env!("CARGO_PKG_VERSION"));
+    format!("PostgreSQL {postgresql} (Spendlake {own})")
+}

@@ -1,0 +1,417 @@
+//! What a statement is for: rows, which the engine answers, or the connection
+//! itself. The words at its start tell.
+
+use super::fault::{Fault, Outcome};
+use super::lex::{Lexer, Token};
+
+/// A statement, taken apart as far as this server needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Command {
+    /// Asks the engine for rows.
+    Query { tag: &'static str },
+    /// Sets one setting; no value means the one at the start.
+    Set { name: String, value: Option<String>, is_local: bool },
+    /// Says how transactions behave; all here read, from one snapshot.
+    SetTransaction,
+    /// One setting, or all.
+    Show(Option<String>),
+    /// One setting back to its start, or all.
+    Reset(Option<String>),
+    /// Forgets what a connection gathered.
+    Discard { is_all: bool },
+    Begin(&'static str),
+    Commit(&'static str),
+    Rollback,
+    Savepoint(String),
+    Release(String),
+    RollbackTo(String),
+    /// Prepares the statement that starts at this byte.
+    Prepare { name: String, types: Vec<String>, start: usize },
+    Execute { name: String, arguments: Vec<Option<String>> },
+    /// One prepared statement, or all.
+    Deallocate(Option<String>),
+    /// A cursor over the statement that starts at this byte.
+    Declare { name: String, start: usize },
+    /// The next rows of a cursor; `None` for all. A move answers none of them.
+    Fetch { name: String, rows: Option<usize>, is_move: bool },
+    /// One cursor, or all.
+    Close(Option<String>),
+    /// Nothing can be listened to, so that this ends nothing.
+    Unlisten,
+}
+
+/// Takes a statement apart.
+pub(super) fn command(text: &str) -> Outcome<Command> {
+    let mut words = Words(Lexer::new(text));
+    let Some(first) = words.next() else {
+        return Err(Fault::new("42601", "the statement is empty"));
+    };
+    let Token::Word(first) = first else {
+        // A query in parentheses.
+        return Ok(Command::Query { tag: "SELECT" });
+    };
+    match first.as_str() {
+        "set" => set(&mut words),
+        "show" => show(&mut words),
+        "reset" => {
+            let name = words.setting()?;
+            words.end(Command::Reset((name != "all").then_some(name)))
+        }
+        "discard" => {
+            let what = words.name("what to discard")?;
+            match what.as_str() {
+                "all" => words.end(Command::Discard { is_all: true }),
+                "plans" | "sequences" | "temp" | "temporary" => {
+                    words.end(Command::Discard { is_all: false })
+                }
+                _ => Err(syntax(&what)),
+            }
+        }
+        "begin" | "start" | "commit" | "end" | "rollback" | "abort" | "savepoint" | "release" => {
+            transaction(&first, &mut words)
+        }
+        "prepare" => prepare(text, &mut words),
+        "execute" => execute(&mut words),
+        "deallocate" => {
+            let _ = words.take("prepare");
+            let name = words.name("a prepared statement")?;
+            words.end(Command::Deallocate((name != "all").then_some(name)))
+        }
+        "declare" => declare(text, &mut words),
+        "fetch" | "move" => fetch(first == "move", &mut words),
+        "close" => {
+            let name = words.name("a cursor")?;
+            words.end(Command::Close((name != "all").then_some(name)))
+        }
+        "unlisten" => Ok(Command::Unlisten),
+        "explain" => Ok(Command::Query { tag: "EXPLAIN" }),
+        other => refusal(other).map_or(Ok(Command::Query { tag: "SELECT" }), Err),
+    }
+}
+
+/// Why a statement that opens with `word` is not run; `None` where it may ask
+/// for rows.
+fn refusal(word: &str) -> Option<Fault> {
+    let shown = word.to_uppercase();
+    match word {
+        "copy" => Some(Fault::unsupported(
+            "COPY is not supported: read rows with SELECT; events come in over POST /api/events",
+        )),
+        "listen" | "notify" | "lock" | "load" | "do" | "call" => {
+            Some(Fault::unsupported(format!("{shown} is not supported: SQL here only reads")))
+        }
+        "insert" | "update" | "delete" | "merge" | "truncate" | "create" | "alter" | "drop"
+        | "grant" | "revoke" | "comment" | "refresh" | "reindex" | "cluster" | "vacuum"
+        | "analyze" | "checkpoint" | "import" | "security" | "reassign" | "replace" | "install"
+        | "attach" | "detach" | "unload" => Some(Fault::new(
+            "25006",
+            format!("cannot execute {shown} in a read-only transaction: SQL here only reads"),
+        )),
+        _ => None,
+    }
+}
+
+fn set(words: &mut Words<'_>) -> Outcome<Command> {
+    let is_local = words.take("local");
+    let is_session = !is_local && words.take("session");
+    if words.take("transaction") {
+        return Ok(Command::SetTransaction);
+    }
+    if is_session && words.take("characteristics") {
+        return Ok(Command::SetTransaction);
+    }
+    if words.take("time") {
+        words.expect("zone")?;
+        return assign("TimeZone".to_owned(), is_local, words);
+    }
+    if words.take("names") {
+        return assign("client_encoding".to_owned(), is_local, words);
+    }
+    if words.take("role") || words.peek().is_some_and(|next| next.is("authorization")) {
+        let target = words.by_ref().last();
+        let is_own = target.is_some_and(|one| one.is("none") || one.is("default"));
+        return if is_own {
+            Ok(Command::SetTransaction)
+        } else {
+            Err(Fault::new("42501", "a connection acts for the token that it logged in with"))
+        };
+    }
+    let name = words.setting()?;
+    if !words.take("to") && words.next() != Some(Token::Sign('=')) {
+        return Err(syntax("the end of the statement"));
+    }
+    assign(name, is_local, words)
+}
+
+fn assign(name: String, is_local: bool, words: &mut Words<'_>) -> Outcome<Command> {
+    let mut parts = Vec::new();
+    let mut is_default = false;
+    loop {
+        let minus = words.sign('-');
+        let part = match words.next() {
+            Some(Token::Word(word)) => {
+                is_default |= word == "default";
+                word
+            }
+            Some(Token::Quoted(part) | Token::Text(part) | Token::Number(part)) => part,
+            _ => return Err(syntax("a missing value")),
+        };
+        parts.push(if minus { format!("-{part}") } else { part });
+        if !words.sign(',') {
+            break;
+        }
+    }
+    let value = (!is_default).then(|| parts.join(", "));
+    words.end(Command::Set { name, value, is_local })
+}
+
+fn show(words: &mut Words<'_>) -> Outcome<Command> {
+    const ROWS: [&str; 7] =
+        ["tables", "columns", "functions", "create", "databases", "schemas", "fields"];
+    if words.peek().is_some_and(|next| ROWS.iter().any(|word| next.is(word))) {
+        return Ok(Command::Query { tag: "SHOW" });
+    }
+    if words.take("time") {
+        words.expect("zone")?;
+        return words.end(Command::Show(Some("TimeZone".to_owned())));
+    }
+    if words.take("transaction") {
+        words.expect("isolation")?;
+        words.expect("level")?;
+        return words.end(Command::Show(Some("transaction_isolation".to_owned())));
+    }
+    if words.take("session") {
+        words.expect("authorization")?;
+        return words.end(Command::Show(Some("session_authorization".to_owned())));
+    }
+    let name = words.setting()?;
+    words.end(Command::Show((name != "all").then_some(name)))
+}
+
+fn transaction(first: &str, words: &mut Words<'_>) -> Outcome<Command> {
+    match first {
+        "begin" => Ok(Command::Begin("BEGIN")),
+        "start" => {
+            words.expect("transaction")?;
+            Ok(Command::Begin("START TRANSACTION"))
+        }
+        "savepoint" => {
+            let name = words.name("a savepoint")?;
+            words.end(Command::Savepoint(name))
+        }
+        "release" => {
+            let _ = words.take("savepoint");
+            let name = words.name("a savepoint")?;
+            words.end(Command::Release(name))
+        }
+        _ => {
+            let _ = words.take("work") || words.take("transaction");
+            if words.take("prepared") || words.peek().is_some_and(|next| next.is("prepared")) {
+                return Err(Fault::unsupported("two-phase commit is not supported"));
+            }
+            if first == "rollback" && words.take("to") {
+                let _ = words.take("savepoint");
+                let name = words.name("a savepoint")?;
+                return words.end(Command::RollbackTo(name));
+            }
+            if words.take("and") && !words.take("no") {
+                return Err(Fault::unsupported("AND CHAIN is not supported: BEGIN again"));
+            }
+            Ok(if ["commit", "end"].contains(&first) {
+                Command::Commit("COMMIT")
+            } else {
+                Command::Rollback
+            })
+        }
+    }
+}
+
+fn prepare(text: &str, words: &mut Words<'_>) -> Outcome<Command> {
+    let name = words.name("a prepared statement")?;
+    if name == "transaction" {
+        return Err(Fault::unsupported("two-phase commit is not supported"));
+    }
+    let mut types = Vec::new();
+    if words.sign('(') {
+        loop {
+            let mut kind = words.name("a type")?;
+            while let Some(Token::Word(more)) = words.peek() {
+                kind = format!("{kind} {more}");
+                words.next();
+            }
+            if words.sign('[') && words.sign(']') {
+                kind.push_str("[]");
+            }
+            types.push(kind);
+            if !words.sign(',') {
+                break;
+            }
+        }
+        if !words.sign(')') {
+            return Err(syntax("an open list of types"));
+        }
+    }
+    words.expect("as")?;
+    Ok(Command::Prepare { name, types, start: text.len() - words.0.rest().len() })
+}
+
+fn execute(words: &mut Words<'_>) -> Outcome<Command> {
+    let name = words.name("a prepared statement")?;
+    let mut arguments = Vec::new();
+    if words.sign('(') && !words.sign(')') {
+        loop {
+            arguments.push(argument(words)?);
+            if words.sign(')') {
+                break;
+            }
+            if !words.sign(',') {
+                return Err(Fault::unsupported("arguments of EXECUTE are literals here"));
+            }
+        }
+    }
+    words.end(Command::Execute { name, arguments })
+}
+
+fn argument(words: &mut Words<'_>) -> Outcome<Option<String>> {
+    let minus = words.sign('-');
+    let value = match words.next() {
+        Some(Token::Number(number)) if minus => Some(format!("-{number}")),
+        Some(Token::Number(value) | Token::Text(value)) if !minus => Some(value),
+        Some(Token::Word(word)) if word == "null" => None,
+        Some(Token::Word(word)) if word == "true" || word == "false" => Some(word),
+        _ => return Err(Fault::unsupported("arguments of EXECUTE are literals here")),
+    };
+    // The type was said when the statement was prepared.
+    if words.sign(':') && words.sign(':') {
+        words.name("a type")?;
+    }
+    Ok(value)
+}
+
+fn declare(text: &str, words: &mut Words<'_>) -> Outcome<Command> {
+    let name = words.name("a cursor")?;
+    let mut options = 0;
+    loop {
+        match words.next() {
+            Some(token) if token.is("cursor") => break,
+            Some(token) if token.is("scroll") && options > 0 => {}
+            Some(token)
+                if ["binary", "insensitive", "asensitive", "no", "scroll"]
+                    .iter()
+                    .any(|word| token.is(word)) => {}
+            _ => return Err(syntax("something that is no cursor")),
+        }
+        options += 1;
+    }
+    if words.take("with") {
+        words.expect("hold")?;
+        return Err(Fault::unsupported("WITH HOLD is not supported: fetch within the transaction"));
+    }
+    if words.take("without") {
+        words.expect("hold")?;
+    }
+    words.expect("for")?;
+    Ok(Command::Declare { name, start: text.len() - words.0.rest().len() })
+}
+
+fn fetch(is_move: bool, words: &mut Words<'_>) -> Outcome<Command> {
+    let backward = ["prior", "first", "last", "absolute", "relative", "backward"];
+    if words.peek().is_some_and(|next| backward.iter().any(|word| next.is(word))) {
+        return Err(Fault::new("55000", "cursor can only scan forward"));
+    }
+    let is_next = words.take("next");
+    let _ = !is_next && words.take("forward");
+    let rows = match words.peek() {
+        Some(Token::Number(number)) if !is_next => {
+            let rows = number.parse().map_err(|_| syntax(&number))?;
+            words.next();
+            Some(rows)
+        }
+        Some(Token::Word(word)) if word == "all" && !is_next => {
+            words.next();
+            None
+        }
+        Some(Token::Sign('-')) => return Err(Fault::new("55000", "cursor can only scan forward")),
+        _ => Some(1),
+    };
+    let _ = words.take("from") || words.take("in");
+    let name = words.name("a cursor")?;
+    words.end(Command::Fetch { name, rows, is_move })
+}
+
+fn syntax(near: &str) -> Fault {
+    Fault::new("42601", format!("syntax error at or near \"{near}\""))
+}
+
+/// The rest of a statement.
+struct Words<'a>(Lexer<'a>);
+
+impl Iterator for Words<'_> {
+    type Item = Token;
+
+    fn next(&mut self) -> Option<Token> {
+        self.0.next().filter(|token| *token != Token::End)
+    }
+}
+
+impl Words<'_> {
+    fn peek(&self) -> Option<Token> {
+        Words(self.0.clone()).next()
+    }
+
+    /// Goes past the keyword, if it comes next.
+    fn take(&mut self, keyword: &str) -> bool {
+        let found = self.peek().is_some_and(|next| next.is(keyword));
+        if found {
+            self.next();
+        }
+        found
+    }
+
+    /// Goes past the sign, if it comes next.
+    fn sign(&mut self, sign: char) -> bool {
+        let found = self.peek() == Some(Token::Sign(sign));
+        if found {
+            self.next();
+        }
+        found
+    }
+
+    fn expect(&mut self, keyword: &str) -> Outcome<()> {
+        if self.take(keyword) { Ok(()) } else { Err(self.unexpected()) }
+    }
+
+    fn name(&mut self, what: &str) -> Outcome<String> {
+        let next = self.next();
+        let name = next.as_ref().and_then(Token::name);
+        name.map(str::to_owned).ok_or_else(|| {
+            Fault::new("42601", format!("syntax error: the name of {what} is missing"))
+        })
+    }
+
+    /// A name that may have parts.
+    fn setting(&mut self) -> Outcome<String> {
+        let mut name = self.name("a setting")?;
+        while self.sign('.') {
+            name = format!("{name}.{}", self.name("a setting")?);
+        }
+        Ok(name)
+    }
+
+    fn unexpected(&self) -> Fault {
+        match self.peek() {
+            Some(Token::Word(near) | Token::Quoted(near) | Token::Text(near)) => syntax(&near),
+            Some(Token::Number(near)) => syntax(&near),
+            Some(Token::Sign(near)) => syntax(&near.to_string()),
+            _ => Fault::new("42601", "syntax error at end of input"),
+        }
+    }
+
+    /// `command`, if nothing follows.
+    fn end(&self, command: Command) -> Outcome<Command> {
+        if self.peek().is_none() { Ok(command) } else { Err(self.unexpected()) }
+    }
+}
+
+#[cfg(test)]
+mod tests;

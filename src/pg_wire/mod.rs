@@ -1,0 +1,206 @@
+//! The PostgreSQL protocol: SQL for every tool that speaks to PostgreSQL. One
+//! session for each connection, the engine's own read-only door behind it.
+
+mod attempts;
+mod cancel;
+mod catalog_questions;
+mod command;
+mod connection;
+mod encode;
+mod fault;
+mod frontend;
+mod lex;
+mod login;
+mod numeric;
+mod parameters;
+mod query;
+mod rows;
+mod run;
+mod session;
+mod settings;
+mod startup;
+mod time;
+mod types;
+mod wire;
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::access::{Authenticator, Principal, ScramVerifier};
+use crate::config::Config;
+use crate::directory::Audit;
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::flush::View;
+use attempts::Attempts;
+use cancel::Cancels;
+use catalog_questions::Questions;
+
+pub use startup::PgTls;
+
+/// How long statements that run may go on once the server stops.
+const STOP_TIME_MAX: Duration = Duration::from_secs(10);
+/// How long to wait when no more connections can be accepted.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Takes the current view; fails while the server cannot answer yet.
+pub type TakeView = dyn Fn() -> Result<Arc<View>> + Send + Sync;
+/// Notes something in the audit log, without waiting for it.
+pub type NoteAudit = dyn Fn(Audit) + Send + Sync;
+/// Notes a statement of somebody.
+pub type NoteStatement = dyn Fn(&Principal, &str) + Send + Sync;
+
+/// Whose token it is that a client logs in with.
+pub trait Logins: fmt::Debug + Send + Sync {
+    /// What SCRAM checks the token of this id by; an id that is not known has
+    /// one as well, that nothing fits.
+    fn scram(&self, token_id: &str) -> Result<ScramVerifier>;
+
+    /// Whose the token is now; `Unauthenticated` once it does not hold any more.
+    fn principal(&self, token_id: &str) -> Result<Arc<Principal>>;
+}
+
+impl Logins for Authenticator {
+    fn scram(&self, token_id: &str) -> Result<ScramVerifier> {
+        Self::scram(self, token_id)
+    }
+
+    fn principal(&self, token_id: &str) -> Result<Arc<Principal>> {
+        self.token_principal(token_id)
+    }
+}
+
+/// What the protocol's server is made of.
+pub struct PgParts {
+    /// Runs the statements.
+    pub engine: Arc<Engine>,
+    /// Called once a transaction, or a statement outside of one.
+    pub view: Box<TakeView>,
+    /// Who may log in.
+    pub logins: Arc<dyn Logins>,
+    /// Whom everybody is taken for where nobody is asked who they are.
+    pub anyone: Option<Arc<Principal>>,
+    /// The server's certificate. With one, nothing is taken unencrypted.
+    pub tls: Option<PgTls>,
+    /// Where failed logins are noted.
+    pub audit: Box<NoteAudit>,
+    /// Where statements are noted.
+    pub audit_sql: Box<NoteStatement>,
+}
+
+/// What all connections share.
+pub(crate) struct PgDoor {
+    engine: Arc<Engine>,
+    view: Box<TakeView>,
+    logins: Arc<dyn Logins>,
+    anyone: Option<Arc<Principal>>,
+    tls: Option<PgTls>,
+    requires_tls: bool,
+    audit: Box<NoteAudit>,
+    audit_sql: Box<NoteStatement>,
+    questions: Questions,
+    cancels: Arc<Cancels>,
+    attempts: Attempts,
+    idle_time_max: Duration,
+    statement_time_max: Duration,
+}
+
+/// A server of the PostgreSQL protocol.
+#[derive(Debug)]
+pub struct PgServer {
+    door: Arc<PgDoor>,
+    connections_max: usize,
+}
+
+impl PgServer {
+    /// By the limits of `config`.
+    pub fn new(config: &Config, parts: PgParts) -> Self {
+        let seconds = |seconds: u32| Duration::from_secs(seconds.into());
+        let door = PgDoor {
+            engine: parts.engine,
+            view: parts.view,
+            logins: parts.logins,
+            anyone: parts.anyone,
+            requires_tls: parts.tls.is_some(),
+            tls: parts.tls,
+            audit: parts.audit,
+            audit_sql: parts.audit_sql,
+            questions: Questions::new(),
+            cancels: Arc::new(Cancels::default()),
+            attempts: Attempts::default(),
+            idle_time_max: seconds(config.pg_idle_seconds_max),
+            statement_time_max: seconds(config.query_seconds_max),
+        };
+        Self { door: Arc::new(door), connections_max: config.pg_connections_max }
+    }
+
+    /// Serves connections of `listener` until `stop`; then lets what runs
+    /// finish within a bounded time.
+    pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
+        let places = Arc::new(Semaphore::new(self.connections_max));
+        let mut connections = JoinSet::new();
+        loop {
+            let accepted = tokio::select! {
+                () = stop.cancelled() => break,
+                accepted = listener.accept() => accepted,
+                Some(_) = connections.join_next() => continue,
+            };
+            let (tcp, peer) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    // Out of files, most likely: those of others close in time.
+                    tracing::warn!(%error, "cannot accept a PostgreSQL connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            };
+            let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+                connections.spawn(refuse(tcp, self.connections_max));
+                continue;
+            };
+            let (door, stop) = (Arc::clone(&self.door), stop.clone());
+            let address = unmapped(peer.ip());
+            connections.spawn(async move {
+                connection::serve(door, tcp, address, stop).await;
+                drop(place);
+            });
+        }
+        let finish = async { while connections.join_next().await.is_some() {} };
+        if tokio::time::timeout(STOP_TIME_MAX, finish).await.is_err() {
+            connections.shutdown().await;
+        }
+    }
+}
+
+/// The address as others write it: IPv4 stays that on a socket for both.
+fn unmapped(address: IpAddr) -> IpAddr {
+    address.to_canonical()
+}
+
+/// Tells a client that there is no place, in the words of the protocol; it
+/// needs not have said anything yet.
+async fn refuse(tcp: TcpStream, most: usize) {
+    let message = format!(
+        "{most} connections are open, the most allowed (pg_connections_max); try again later"
+    );
+    let mut wire = wire::Wire::new(Box::new(tcp));
+    let _ = wire.put(&fault::Fault::fatal("53300", message).to_message());
+    wire.close().await;
+}
+
+impl fmt::Debug for PgDoor {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("PgDoor")
+            .field("logins", &self.logins)
+            .field("tls", &self.tls)
+            .finish_non_exhaustive()
+    }
+}

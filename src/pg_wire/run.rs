@@ -1,0 +1,354 @@
+//! Runs one statement: by the engine where it asks for rows, by the connection
+//! itself where it steers that.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::{ArrayRef, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::scalar::ScalarValue;
+use futures::StreamExt;
+use pgwire::api::Type;
+use tokio::time::Instant;
+
+use super::catalog_questions::Facts;
+use super::command::{Command, command};
+use super::connection::Connection;
+use super::fault::{Fault, Outcome};
+use super::frontend::Formats;
+use super::parameters::scalar;
+use super::rows::{Guard, Rows};
+use super::session::{Portal, PortalState, Prepared};
+use super::types::{arrow_type, pg_type, type_by_name};
+use crate::engine::Statement;
+
+/// What a statement answers.
+#[derive(Debug)]
+pub(super) enum Answer {
+    /// Only that it is done.
+    Done(String),
+    /// Rows, and the word that their count is told with.
+    Rows(Rows, &'static str),
+    /// The next rows of a cursor.
+    Cursor { name: String, rows: Option<usize>, is_move: bool },
+    /// The statement that was prepared, with these values.
+    Prepared(Arc<Prepared>, Vec<ScalarValue>),
+}
+
+fn done(tag: &str) -> Outcome<Answer> {
+    Ok(Answer::Done(tag.to_owned()))
+}
+
+impl Connection {
+    /// Takes a statement apart, and finds out its columns and parameters:
+    /// `types` are those that the client says.
+    pub(super) async fn prepare(
+        &mut self,
+        text: &str,
+        types: &[Option<Type>],
+        guard: &Guard,
+    ) -> Outcome<Prepared> {
+        let command = command(text)?;
+        self.session.check_not_failed(&command)?;
+        let mut prepared = self.unprepared(text, command)?;
+        match &prepared.command {
+            Command::Query { .. } => {
+                let described = self.describe(&prepared.asked, guard).await?;
+                prepared.types = parameter_types(types, &described.parameters);
+                prepared.columns = Some(described.columns);
+            }
+            Command::Declare { start, .. } => {
+                let inner = text.get(*start..).unwrap_or_default().trim();
+                let inner = self.unprepared(inner, self::command(inner)?)?;
+                let described = self.describe(&inner.asked, guard).await?;
+                prepared.types = parameter_types(types, &described.parameters);
+            }
+            Command::Show(name) => prepared.columns = Some(show_columns(name.as_deref())),
+            Command::Execute { name, .. } => {
+                prepared.columns.clone_from(&self.session.statement(name)?.columns);
+            }
+            Command::Fetch { name, is_move: false, .. } => {
+                prepared.columns = self.session.portal(name)?.columns();
+            }
+            _ => {}
+        }
+        Ok(prepared)
+    }
+
+    /// A statement whose columns are not known yet.
+    pub(super) fn unprepared(&self, text: &str, command: Command) -> Outcome<Prepared> {
+        let is_query = matches!(command, Command::Query { .. });
+        let translated = if is_query {
+            let facts = Facts {
+                user: self.user.name(),
+                process_id: self.process_id(),
+                settings: &self.session.settings,
+            };
+            self.door.questions.translate(text, &facts)?
+        } else {
+            None
+        };
+        let is_catalog = translated.is_some();
+        let asked = translated.unwrap_or_else(|| text.to_owned());
+        let (text, types) = (text.to_owned(), Vec::new());
+        Ok(Prepared { text, asked, command, types, columns: None, is_catalog })
+    }
+
+    async fn describe(
+        &mut self,
+        asked: &str,
+        guard: &Guard,
+    ) -> Outcome<crate::engine::Description> {
+        let principal = self.door.principal(&self.user)?;
+        let door = Arc::clone(&self.door);
+        let view = self.session.view(|| (door.view)())?;
+        let describing = async {
+            self.door.engine.describe(view, &principal, asked).await.map_err(Fault::from)
+        };
+        guard.run(&mut self.wire, describing).await
+    }
+
+    /// Does what the statement says.
+    pub(super) async fn run_statement(
+        &mut self,
+        prepared: &Prepared,
+        parameters: Vec<ScalarValue>,
+        guard: &Guard,
+    ) -> Outcome<Answer> {
+        self.session.check_not_failed(&prepared.command)?;
+        match &prepared.command {
+            Command::Query { tag } => {
+                let rows = self.query(prepared, parameters, guard).await?;
+                Ok(Answer::Rows(rows, tag))
+            }
+            Command::Prepare { name, types, start } => {
+                let text = prepared.text.get(*start..).unwrap_or_default().to_owned();
+                self.prepare_by_sql(name, types, &text, guard).await
+            }
+            Command::Declare { name, start } => {
+                let text = prepared.text.get(*start..).unwrap_or_default().to_owned();
+                let types: Vec<_> = prepared.types.iter().cloned().map(Some).collect();
+                let inner = self.prepare(text.trim(), &types, guard).await?;
+                if !matches!(inner.command, Command::Query { .. }) {
+                    return Err(Fault::new("42601", "a cursor is over a query"));
+                }
+                let portal = Portal {
+                    prepared: Arc::new(inner),
+                    parameters,
+                    formats: Formats::default(),
+                    state: PortalState::New,
+                };
+                self.session.keep_cursor(name, portal)?;
+                done("DECLARE CURSOR")
+            }
+            Command::Execute { name, arguments } => self.execute_by_sql(name, arguments),
+            Command::Fetch { name, rows, is_move } => {
+                self.session.portal(name)?;
+                Ok(Answer::Cursor { name: name.clone(), rows: *rows, is_move: *is_move })
+            }
+            Command::Show(name) => self.show(name.as_deref()),
+            command => self.steer(command.clone()),
+        }
+    }
+
+    /// Asks the engine.
+    pub(super) async fn query(
+        &mut self,
+        prepared: &Prepared,
+        parameters: Vec<ScalarValue>,
+        guard: &Guard,
+    ) -> Outcome<Rows> {
+        let principal = self.door.principal(&self.user)?;
+        if !prepared.is_catalog {
+            (self.door.audit_sql)(&principal, &prepared.text);
+        }
+        let door = Arc::clone(&self.door);
+        let view = self.session.view(|| (door.view)())?;
+        let statement = Statement { text: prepared.asked.clone(), parameters };
+        let asking = async { door.engine.sql(view, &principal, &statement).await.map_err(Fault::from) };
+        let stream = guard.run(&mut self.wire, asking).await?;
+        let columns = prepared.columns.clone().unwrap_or_else(|| stream.schema());
+        if columns.fields().len() != stream.schema().fields().len() {
+            return Err(Fault::new("0A000", "cached plan must not change result type"));
+        }
+        let expires = Instant::now() + self.door.statement_time_max;
+        Ok(Rows::new(columns, stream.boxed(), expires))
+    }
+
+    async fn prepare_by_sql(
+        &mut self,
+        name: &str,
+        types: &[String],
+        text: &str,
+        guard: &Guard,
+    ) -> Outcome<Answer> {
+        let types = types.iter().map(|name| {
+            let unknown = || Fault::new("42704", format!("type \"{name}\" does not exist"));
+            type_by_name(name).map(Some).ok_or_else(unknown)
+        });
+        let types = types.collect::<Outcome<Vec<_>>>()?;
+        let inner = self.prepare(text.trim(), &types, guard).await?;
+        if !matches!(inner.command, Command::Query { .. }) {
+            return Err(Fault::new("42601", "what is prepared is a query"));
+        }
+        self.session.keep_statement(name, Arc::new(inner))?;
+        done("PREPARE")
+    }
+
+    fn execute_by_sql(&mut self, name: &str, arguments: &[Option<String>]) -> Outcome<Answer> {
+        let inner = self.session.statement(name)?;
+        if inner.types.len() != arguments.len() {
+            let (needed, given) = (inner.types.len(), arguments.len());
+            let message =
+                format!("wrong number of parameters for \"{name}\": expected {needed} but got {given}");
+            return Err(Fault::new("42601", message));
+        }
+        let values = inner.types.iter().zip(arguments).map(|(kind, argument)| {
+            scalar(kind, false, argument.as_ref().map(String::as_bytes))
+        });
+        let values = values.collect::<Outcome<Vec<_>>>()?;
+        Ok(Answer::Prepared(inner, values))
+    }
+
+    fn show(&self, name: Option<&str>) -> Outcome<Answer> {
+        let settings = &self.session.settings;
+        let columns = show_columns(name);
+        let values: Vec<ArrayRef> = match name {
+            Some(name) => {
+                let (_, value) = settings.get(name)?;
+                vec![Arc::new(StringArray::from(vec![value]))]
+            }
+            None => {
+                let (names, values): (Vec<_>, Vec<_>) = settings.all().unzip();
+                let nothing = vec![""; names.len()];
+                vec![
+                    Arc::new(StringArray::from(names)),
+                    Arc::new(StringArray::from(values)),
+                    Arc::new(StringArray::from(nothing)),
+                ]
+            }
+        };
+        let batch = RecordBatch::try_new(columns, values)
+            .map_err(|error| Fault::new("XX000", error.to_string()))?;
+        let expires = Instant::now() + Duration::from_secs(60);
+        Ok(Answer::Rows(Rows::of_batch(batch, expires), "SHOW"))
+    }
+
+    /// What changes the connection and answers no rows.
+    fn steer(&mut self, command: Command) -> Outcome<Answer> {
+        match command {
+            Command::Set { name, value, is_local } => {
+                let changes = self.session.settings.set(&name, value.as_deref(), is_local)?;
+                self.tell_all(changes)?;
+                done("SET")
+            }
+            Command::SetTransaction => done("SET"),
+            Command::Reset(Some(name)) => {
+                let changes = self.session.settings.set(&name, None, false)?;
+                self.tell_all(changes)?;
+                done("RESET")
+            }
+            Command::Reset(None) => {
+                let changes = self.session.settings.reset_all();
+                self.tell_all(changes)?;
+                done("RESET")
+            }
+            Command::Discard { is_all } => {
+                if is_all {
+                    let changes = self.session.settings.reset_all();
+                    self.tell_all(changes)?;
+                    self.session.forget_statements();
+                    self.session.forget_portals();
+                }
+                done(if is_all { "DISCARD ALL" } else { "DISCARD" })
+            }
+            Command::Deallocate(Some(name)) => {
+                self.session.statement(&name)?;
+                self.session.forget_statement(&name);
+                done("DEALLOCATE")
+            }
+            Command::Deallocate(None) => {
+                self.session.forget_statements();
+                done("DEALLOCATE ALL")
+            }
+            Command::Close(Some(name)) => {
+                self.session.portal(&name)?;
+                self.session.forget_portal(&name);
+                done("CLOSE CURSOR")
+            }
+            Command::Close(None) => {
+                self.session.forget_cursors();
+                done("CLOSE CURSOR ALL")
+            }
+            Command::Unlisten => done("UNLISTEN"),
+            command => self.steer_transaction(command),
+        }
+    }
+
+    fn steer_transaction(&mut self, command: Command) -> Outcome<Answer> {
+        match command {
+            Command::Begin(tag) => {
+                self.session.begin();
+                done(tag)
+            }
+            Command::Commit(tag) => {
+                let (is_committed, changes) = self.session.end(true);
+                self.tell_all(changes)?;
+                done(if is_committed { tag } else { "ROLLBACK" })
+            }
+            Command::Rollback => {
+                let (_, changes) = self.session.end(false);
+                self.tell_all(changes)?;
+                done("ROLLBACK")
+            }
+            Command::Savepoint(name) => {
+                self.session.savepoint(name)?;
+                done("SAVEPOINT")
+            }
+            Command::Release(name) => {
+                self.session.release(&name)?;
+                done("RELEASE")
+            }
+            Command::RollbackTo(name) => {
+                self.session.roll_back_to(&name)?;
+                done("ROLLBACK")
+            }
+            other => Err(Fault::new("XX000", format!("{other:?} is no command of a transaction"))),
+        }
+    }
+}
+
+impl Portal {
+    /// The columns of its rows.
+    pub(super) fn columns(&self) -> Option<SchemaRef> {
+        match &self.state {
+            PortalState::Running(rows) => Some(Arc::clone(&rows.columns)),
+            _ => self.prepared.columns.clone(),
+        }
+    }
+}
+
+fn show_columns(name: Option<&str>) -> SchemaRef {
+    let text = |name: &str| Field::new(name, DataType::Utf8, false);
+    Arc::new(Schema::new(match name {
+        Some(name) => vec![text(name)],
+        None => vec![text("name"), text("setting"), text("description")],
+    }))
+}
+
+/// What the client says counts; where it leaves the choice, the type that the
+/// statement needs, or text.
+fn parameter_types(said: &[Option<Type>], needed: &[Option<DataType>]) -> Vec<Type> {
+    let count = said.len().max(needed.len());
+    let types = (0..count).map(|at| {
+        let said = said.get(at).cloned().flatten().filter(|kind| *kind != Type::UNKNOWN);
+        let needed = || {
+            let needed = needed.get(at).cloned().flatten()?;
+            let kind = pg_type(&Arc::new(Field::new("parameter", needed, true)));
+            Some(kind).filter(|kind| arrow_type(kind).is_some() || *kind == Type::NUMERIC
+                || super::types::element_type(kind).is_some())
+        };
+        said.or_else(needed).unwrap_or(Type::TEXT)
+    });
+    types.collect()
+}

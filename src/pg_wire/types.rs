@@ -1,0 +1,215 @@
+//! Which type of PostgreSQL a column has for clients.
+
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema};
+use arrow_pg::datatypes::field_into_pg_type;
+use pgwire::api::Type;
+use pgwire::messages::data::{FieldDescription, RowDescription};
+
+use super::frontend::Formats;
+
+/// The columns of an answer, as clients are told.
+pub(super) fn row_description(schema: &Schema, formats: &Formats) -> RowDescription {
+    let fields = schema.fields().iter().enumerate();
+    RowDescription::new(
+        fields.map(|(at, field)| description(field, formats.is_binary(at))).collect(),
+    )
+}
+
+fn description(field: &Arc<Field>, is_binary: bool) -> FieldDescription {
+    let kind = pg_type(field);
+    let size = type_size(&kind);
+    FieldDescription::new(
+        field.name().clone(),
+        // No column is a table's own: the catalogs' numbers of tables are not
+        // those of any stored thing.
+        0,
+        0,
+        kind.oid(),
+        size,
+        modifier(field.data_type()),
+        i16::from(is_binary),
+    )
+}
+
+/// The type of a column. Maps and structures are texts that hold JSON: tools
+/// treat a column of type json as something to take apart in SQL, which this
+/// server cannot.
+pub(super) fn pg_type(field: &Arc<Field>) -> Type {
+    match field.data_type() {
+        // Text without a value; what counts rows never gets near 2^63.
+        DataType::Null => Type::TEXT,
+        DataType::UInt64 => Type::INT8,
+        DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Decimal256(..) => {
+            Type::NUMERIC
+        }
+        DataType::Dictionary(_, values) => {
+            pg_type(&Arc::new(Field::new(field.name(), values.as_ref().clone(), true)))
+        }
+        DataType::List(inner) | DataType::LargeList(inner) | DataType::FixedSizeList(inner, _) => {
+            array_type(inner)
+        }
+        DataType::Struct(_) | DataType::Map(..) => Type::TEXT,
+        _ => field_into_pg_type(field).unwrap_or(Type::TEXT),
+    }
+}
+
+/// The type of arrays of `inner`; arrays of anything else are texts with JSON.
+fn array_type(inner: &Arc<Field>) -> Type {
+    match pg_type(inner) {
+        Type::BOOL => Type::BOOL_ARRAY,
+        Type::INT2 => Type::INT2_ARRAY,
+        Type::INT4 => Type::INT4_ARRAY,
+        Type::INT8 => Type::INT8_ARRAY,
+        Type::FLOAT4 => Type::FLOAT4_ARRAY,
+        Type::FLOAT8 => Type::FLOAT8_ARRAY,
+        Type::NUMERIC => Type::NUMERIC_ARRAY,
+        Type::DATE => Type::DATE_ARRAY,
+        Type::TIMESTAMP => Type::TIMESTAMP_ARRAY,
+        Type::TIMESTAMPTZ => Type::TIMESTAMPTZ_ARRAY,
+        Type::OID => Type::OID_ARRAY,
+        Type::TEXT if is_text(inner.data_type()) => Type::TEXT_ARRAY,
+        _ => Type::TEXT,
+    }
+}
+
+/// Whether values are texts themselves, and not JSON of something.
+pub(super) fn is_text(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View | DataType::Null => true,
+        DataType::Dictionary(_, values) => is_text(values),
+        _ => false,
+    }
+}
+
+fn type_size(kind: &Type) -> i16 {
+    match *kind {
+        Type::BOOL | Type::CHAR => 1,
+        Type::INT2 => 2,
+        Type::INT4 | Type::FLOAT4 | Type::DATE | Type::OID => 4,
+        Type::INT8 | Type::FLOAT8 | Type::TIMESTAMP | Type::TIMESTAMPTZ | Type::TIME => 8,
+        Type::INTERVAL => 16,
+        _ => -1,
+    }
+}
+
+/// Precision and scale of a numeric, as `pg_attribute.atttypmod` has them.
+fn modifier(data_type: &DataType) -> i32 {
+    match data_type {
+        DataType::Decimal128(precision, scale) | DataType::Decimal256(precision, scale)
+            if *scale >= 0 =>
+        {
+            ((i32::from(*precision) << 16) | i32::from(*scale)) + 4
+        }
+        _ => -1,
+    }
+}
+
+/// The Arrow type that values of a parameter of this type have.
+pub(super) fn arrow_type(kind: &Type) -> Option<DataType> {
+    use arrow::datatypes::TimeUnit::Microsecond;
+    Some(match *kind {
+        Type::BOOL => DataType::Boolean,
+        Type::INT2 => DataType::Int16,
+        Type::INT4 | Type::OID => DataType::Int32,
+        Type::INT8 => DataType::Int64,
+        Type::FLOAT4 => DataType::Float32,
+        Type::FLOAT8 => DataType::Float64,
+        Type::DATE => DataType::Date32,
+        Type::TIMESTAMP => DataType::Timestamp(Microsecond, None),
+        Type::TIMESTAMPTZ => DataType::Timestamp(Microsecond, Some("UTC".into())),
+        Type::TIME => DataType::Time64(Microsecond),
+        Type::BYTEA => DataType::Binary,
+        Type::TEXT | Type::VARCHAR | Type::BPCHAR | Type::NAME | Type::UNKNOWN | Type::UUID
+        | Type::JSON | Type::JSONB | Type::CHAR => DataType::Utf8,
+        _ => return None,
+    })
+}
+
+/// The element type of an array type.
+pub(super) fn element_type(kind: &Type) -> Option<Type> {
+    Some(match *kind {
+        Type::BOOL_ARRAY => Type::BOOL,
+        Type::INT2_ARRAY => Type::INT2,
+        Type::INT4_ARRAY => Type::INT4,
+        Type::INT8_ARRAY => Type::INT8,
+        Type::FLOAT4_ARRAY => Type::FLOAT4,
+        Type::FLOAT8_ARRAY => Type::FLOAT8,
+        Type::NUMERIC_ARRAY => Type::NUMERIC,
+        Type::DATE_ARRAY => Type::DATE,
+        Type::TIMESTAMP_ARRAY => Type::TIMESTAMP,
+        Type::TIMESTAMPTZ_ARRAY => Type::TIMESTAMPTZ,
+        Type::OID_ARRAY => Type::OID,
+        Type::TEXT_ARRAY | Type::VARCHAR_ARRAY | Type::NAME_ARRAY | Type::BPCHAR_ARRAY => {
+            Type::TEXT
+        }
+        _ => return None,
+    })
+}
+
+/// A type by the name that a statement gives it.
+pub(super) fn type_by_name(name: &str) -> Option<Type> {
+    if let Some(element) = name.strip_suffix("[]") {
+        let element = arrow_type(&type_by_name(element)?)?;
+        return Some(array_type(&Arc::new(Field::new("item", element, true))));
+    }
+    Some(match name {
+        "bool" | "boolean" => Type::BOOL,
+        "smallint" | "int2" => Type::INT2,
+        "int" | "integer" | "int4" => Type::INT4,
+        "bigint" | "int8" => Type::INT8,
+        "real" | "float4" => Type::FLOAT4,
+        "float" | "float8" | "double precision" => Type::FLOAT8,
+        "numeric" | "decimal" => Type::NUMERIC,
+        "date" => Type::DATE,
+        "timestamp" | "timestamp without time zone" => Type::TIMESTAMP,
+        "timestamptz" | "timestamp with time zone" => Type::TIMESTAMPTZ,
+        "text" | "varchar" | "character varying" | "char" | "character" | "name" | "unknown" => {
+            Type::TEXT
+        }
+        "uuid" => Type::UUID,
+        "json" => Type::JSON,
+        "jsonb" => Type::JSONB,
+        "bytea" => Type::BYTEA,
+        "oid" => Type::OID,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn oid(data_type: DataType) -> u32 {
+        pg_type(&Arc::new(Field::new("x", data_type, true))).oid()
+    }
+
+    #[test]
+    fn a_column_has_the_type_that_clients_expect_of_it() {
+        assert_eq!(oid(DataType::Decimal128(18, 12)), Type::NUMERIC.oid());
+        assert_eq!(oid(DataType::Decimal256(60, 24)), Type::NUMERIC.oid());
+        assert_eq!(oid(DataType::UInt64), Type::INT8.oid());
+        assert_eq!(oid(DataType::Int8), Type::INT2.oid());
+        assert_eq!(oid(DataType::Null), Type::TEXT.oid());
+        let words = DataType::new_list(DataType::Utf8, true);
+        assert_eq!(oid(words.clone()), Type::TEXT_ARRAY.oid());
+        // Arrays of arrays are JSON.
+        assert_eq!(oid(DataType::new_list(words, true)), Type::TEXT.oid());
+        assert_eq!(oid(DataType::Struct(Vec::<Field>::new().into())), Type::TEXT.oid());
+    }
+
+    #[test]
+    fn a_numeric_column_says_its_precision_and_scale() {
+        assert_eq!(modifier(&DataType::Decimal128(18, 12)), (18 << 16) + 12 + 4);
+        assert_eq!(modifier(&DataType::Utf8), -1);
+    }
+
+    #[test]
+    fn types_are_known_by_the_names_of_sql() {
+        assert_eq!(type_by_name("double precision"), Some(Type::FLOAT8));
+        assert_eq!(type_by_name("bigint[]"), Some(Type::INT8_ARRAY));
+        assert_eq!(type_by_name("text[]"), Some(Type::TEXT_ARRAY));
+        assert_eq!(type_by_name("polygon"), None);
+    }
+}
