@@ -1,7 +1,7 @@
 target := $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test format lint docs unit dependencies bench compare
+.PHONY: help demo test format lint docs unit dependencies bench compare compat
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 22
@@ -32,6 +32,10 @@ bench: cargo ## criterion benches
 
 compare: cargo ## the same questions asked of other engines
 	bash scripts/compare/run.sh
+
+compat: cargo ## real PostgreSQL clients: psql, Python, node, JDBC
+	cargo build --locked
+	bash tests/clients/compat.sh "$(target)/debug/spendlake"
 
 .PHONY: postgres
 postgres:

@@ -18,6 +18,7 @@ mod model;
 mod old_copies;
 mod open_at_rest;
 mod otlp;
+mod pg_wire;
 mod prices;
 mod reconciliation;
 mod repository;

@@ -97,9 +97,10 @@ impl Engine {
             .build();
         let state = pg_catalog::with_functions(state).internal("adding PostgreSQL's functions")?;
         let state = functions::bounded(state).internal("bounding the functions of SQL")?;
+        let template = Arc::new(state);
         Ok(Self {
-            template: Arc::new(state),
-            pg_catalog: PgCatalog::new().internal("building PostgreSQL's catalogs")?,
+            template: Arc::clone(&template),
+            pg_catalog: PgCatalog::new(template).internal("building PostgreSQL's catalogs")?,
             static_tables: ArcSwap::default(),
             directory: DirectoryTables::new(directory),
             permits: Arc::new(Semaphore::new(config.query_concurrency_max)),

@@ -9,6 +9,7 @@ use std::sync::{Arc, LazyLock};
 
 use async_trait::async_trait;
 use datafusion::catalog::{SchemaProvider, TableProvider};
+use datafusion::datasource::ViewTable;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::context::SessionContext;
@@ -18,7 +19,29 @@ use datafusion_pg_catalog::pg_catalog::generate_series_arg_coercion::CoerceIntAr
 use datafusion_pg_catalog::pg_catalog::oid_type_planner::PgOidTypePlanner;
 use datafusion_pg_catalog::pg_catalog::{PgCatalogSchemaProvider, PgCatalogStaticTables};
 
+use super::catalog::{CATALOG, session_state};
 use tables::KnownTables;
+
+macro_rules! views {
+    ($($name:literal),+ $(,)?) => {
+        /// `information_schema.…` of PostgreSQL, each under this name in
+        /// `pg_catalog`: the engine's own has its own names of types.
+        static VIEWS: &[(&str, &str)] = &[
+            $(($name, include_str!(concat!("../../queries/pg_catalog/", $name, ".sql"))),)+
+        ];
+    };
+}
+
+views![
+    "information_schema_columns",
+    "information_schema_constraint_column_usage",
+    "information_schema_key_column_usage",
+    "information_schema_referential_constraints",
+    "information_schema_schemata",
+    "information_schema_table_constraints",
+    "information_schema_tables",
+    "information_schema_views",
+];
 
 /// The schema's name.
 pub(super) const PG_CATALOG: &str = "pg_catalog";
@@ -36,20 +59,22 @@ static BUILT_IN: LazyLock<std::result::Result<Arc<PgCatalogStaticTables>, String
 pub(super) struct PgCatalog {
     known: KnownTables,
     provider: Arc<PgCatalogSchemaProvider<KnownTables, EmptyContextProvider>>,
+    template: Arc<SessionState>,
 }
 
 impl PgCatalog {
-    pub(super) fn new() -> Result<Self> {
+    /// `template` has the functions that views use.
+    pub(super) fn new(template: Arc<SessionState>) -> Result<Self> {
         let known = KnownTables::default();
         let provider =
             PgCatalogSchemaProvider::try_new(known.clone(), built_in()?, EmptyContextProvider)?;
-        Ok(Self { known, provider: Arc::new(provider) })
+        Ok(Self { known, provider: Arc::new(provider), template })
     }
 
     /// The schema of a session that names `tables`.
     pub(super) fn schema(&self, tables: Arc<dyn SchemaProvider>) -> Arc<dyn SchemaProvider> {
         let (known, provider) = (self.known.clone(), Arc::clone(&self.provider));
-        Arc::new(PgCatalogSchema { tables, known, provider })
+        Arc::new(PgCatalogSchema { tables, known, provider, template: Arc::clone(&self.template) })
     }
 }
 
@@ -69,11 +94,24 @@ pub(super) fn with_functions(state: SessionState) -> Result<SessionState> {
 }
 
 /// The catalogs as one session sees them.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct PgCatalogSchema {
     tables: Arc<dyn SchemaProvider>,
     known: KnownTables,
     provider: Arc<PgCatalogSchemaProvider<KnownTables, EmptyContextProvider>>,
+    template: Arc<SessionState>,
+}
+
+impl PgCatalogSchema {
+    /// Plans a view over these catalogs.
+    async fn plan(&self, text: &str) -> Result<Arc<dyn TableProvider>> {
+        let state = session_state(&self.template, Arc::clone(&self.tables));
+        if let Some(catalog) = state.catalog_list().catalog(CATALOG) {
+            catalog.register_schema(PG_CATALOG, Arc::new(self.clone()))?;
+        }
+        let plan = state.create_logical_plan(text).await?;
+        Ok(Arc::new(ViewTable::new(plan, None)))
+    }
 }
 
 #[async_trait]
@@ -83,11 +121,14 @@ impl SchemaProvider for PgCatalogSchema {
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        if let Some((_, text)) = VIEWS.iter().find(|(view, _)| *view == name) {
+            return self.plan(text).await.map(Some);
+        }
         self.known.learn(self.tables.as_ref()).await?;
         self.provider.table(name).await
     }
 
     fn table_exist(&self, name: &str) -> bool {
-        self.provider.table_exist(name)
+        self.provider.table_exist(name) || VIEWS.iter().any(|(view, _)| *view == name)
     }
 }

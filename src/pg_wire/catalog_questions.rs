@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, ObjectName, Query, Statement,
-    Value, VisitMut, VisitorMut, visit_relations,
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, Query, Statement,
+    Value, VisitMut, VisitorMut, visit_relations, visit_relations_mut,
 };
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
@@ -81,6 +81,10 @@ impl Questions {
         {
             statement = reworded.remove(0);
         }
+        let _ = visit_relations_mut(&mut statement, |name: &mut ObjectName| {
+            point_to_catalogs(name);
+            ControlFlow::<()>::Continue(())
+        });
         let _ = statement.visit(&mut Known(facts));
         Ok(Some(statement.to_string()))
     }
@@ -122,6 +126,28 @@ fn is_about_catalogs(statement: &Statement) -> bool {
         if known { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     });
     all.is_continue()
+}
+
+/// `information_schema.columns` is `pg_catalog.information_schema_columns`:
+/// the engine's own has its own names of types.
+fn point_to_catalogs(name: &mut ObjectName) {
+    const VIEWS: [&str; 8] = [
+        "columns",
+        "constraint_column_usage",
+        "key_column_usage",
+        "referential_constraints",
+        "schemata",
+        "table_constraints",
+        "tables",
+        "views",
+    ];
+    let parts: Vec<_> = name.0.iter().filter_map(|part| part.as_ident()).collect();
+    let [.., schema, view] = parts.as_slice() else { return };
+    let view = view.value.to_ascii_lowercase();
+    if schema.value.eq_ignore_ascii_case("information_schema") && VIEWS.contains(&view.as_str()) {
+        let parts = ["pg_catalog".to_owned(), format!("information_schema_{view}")];
+        *name = ObjectName::from(parts.map(Ident::new).to_vec());
+    }
 }
 
 /// Functions that stand in FROM.
