@@ -192,7 +192,9 @@ async fn sql_prepares_statements_too() {
 async fn settings_belong_to_one_connection_and_change_how_times_are_written() {
     let served = Served::with_events().await;
     let (one, other) = (served.client().await, served.client().await);
-    one.simple_query("SET TIME ZONE 'Asia/Tokyo'; SET statement_timeout = '1min'").await.expect("set");
+    one.simple_query("SET TIME ZONE 'Asia/Tokyo'; SET statement_timeout = '1min'")
+        .await
+        .expect("set");
     let time = "SELECT event_time FROM usage_events WHERE event_id = '2'";
     assert_eq!(column(&one, time).await, ["2026-11-21 17:00:00.123456+09"]);
     assert_eq!(column(&other, time).await, ["2026-11-21 08:00:00.123456+00"]);

@@ -86,7 +86,8 @@ async fn listen(address: SocketAddr) -> Result<TcpListener> {
         return Err(Error::new(ErrorKind::Forbidden, message));
     }
     TcpListener::bind(address).await.map_err(|error| {
-        let message = format!("cannot listen on {address} (pg_listen); another program may hold it");
+        let message =
+            format!("cannot listen on {address} (pg_listen); another program may hold it");
         Error::new(ErrorKind::Unavailable, message).caused_by(error)
     })
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, Query, Statement,
-    Value, VisitMut, VisitorMut, visit_relations, visit_relations_mut,
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, Query,
+    Statement, Value, VisitMut, VisitorMut, visit_relations, visit_relations_mut,
 };
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
@@ -120,7 +120,11 @@ fn is_about_catalogs(statement: &Statement) -> bool {
             .collect();
         let known = match parts.as_slice() {
             [.., schema, _] => ["pg_catalog", "information_schema"].contains(&schema.as_str()),
-            [name] => names.0.contains(name) || PG_CATALOG_TABLES.contains(&name.as_str()) || is_function(name),
+            [name] => {
+                names.0.contains(name)
+                    || PG_CATALOG_TABLES.contains(&name.as_str())
+                    || is_function(name)
+            }
             [] => true,
         };
         if known { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
@@ -164,7 +168,8 @@ impl VisitorMut for Names {
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
         if let Some(with) = &query.with {
-            let names = with.cte_tables.iter().map(|table| table.alias.name.value.to_ascii_lowercase());
+            let names =
+                with.cte_tables.iter().map(|table| table.alias.name.value.to_ascii_lowercase());
             self.0.extend(names);
         }
         ControlFlow::Continue(())

@@ -2,15 +2,22 @@
 //! itself. The words at its start tell.
 
 use super::fault::{Fault, Outcome};
-use super::lex::{Lexer, Token};
+use super::lex::Token;
+use super::words::{Words, syntax};
 
 /// A statement, taken apart as far as this server needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Command {
     /// Asks the engine for rows.
-    Query { tag: &'static str },
+    Query {
+        tag: &'static str,
+    },
     /// Sets one setting; no value means the one at the start.
-    Set { name: String, value: Option<String>, is_local: bool },
+    Set {
+        name: String,
+        value: Option<String>,
+        is_local: bool,
+    },
     /// Says how transactions behave; all here read, from one snapshot.
     SetTransaction,
     /// One setting, or all.
@@ -18,7 +25,9 @@ pub(super) enum Command {
     /// One setting back to its start, or all.
     Reset(Option<String>),
     /// Forgets what a connection gathered.
-    Discard { is_all: bool },
+    Discard {
+        is_all: bool,
+    },
     Begin(&'static str),
     Commit(&'static str),
     Rollback,
@@ -26,14 +35,28 @@ pub(super) enum Command {
     Release(String),
     RollbackTo(String),
     /// Prepares the statement that starts at this byte.
-    Prepare { name: String, types: Vec<String>, start: usize },
-    Execute { name: String, arguments: Vec<Option<String>> },
+    Prepare {
+        name: String,
+        types: Vec<String>,
+        start: usize,
+    },
+    Execute {
+        name: String,
+        arguments: Vec<Option<String>>,
+    },
     /// One prepared statement, or all.
     Deallocate(Option<String>),
     /// A cursor over the statement that starts at this byte.
-    Declare { name: String, start: usize },
+    Declare {
+        name: String,
+        start: usize,
+    },
     /// The next rows of a cursor; `None` for all. A move answers none of them.
-    Fetch { name: String, rows: Option<usize>, is_move: bool },
+    Fetch {
+        name: String,
+        rows: Option<usize>,
+        is_move: bool,
+    },
     /// One cursor, or all.
     Close(Option<String>),
     /// Nothing can be listened to, so that this ends nothing.
@@ -42,7 +65,7 @@ pub(super) enum Command {
 
 /// Takes a statement apart.
 pub(super) fn command(text: &str) -> Outcome<Command> {
-    let mut words = Words(Lexer::new(text));
+    let mut words = Words::new(text);
     let Some(first) = words.next() else {
         return Err(Fault::new("42601", "the statement is empty"));
     };
@@ -252,7 +275,7 @@ fn prepare(text: &str, words: &mut Words<'_>) -> Outcome<Command> {
         }
     }
     words.expect("as")?;
-    Ok(Command::Prepare { name, types, start: text.len() - words.0.rest().len() })
+    Ok(Command::Prepare { name, types, start: text.len() - words.rest().len() })
 }
 
 fn execute(words: &mut Words<'_>) -> Outcome<Command> {
@@ -311,7 +334,7 @@ fn declare(text: &str, words: &mut Words<'_>) -> Outcome<Command> {
         words.expect("hold")?;
     }
     words.expect("for")?;
-    Ok(Command::Declare { name, start: text.len() - words.0.rest().len() })
+    Ok(Command::Declare { name, start: text.len() - words.rest().len() })
 }
 
 fn fetch(is_move: bool, words: &mut Words<'_>) -> Outcome<Command> {
@@ -337,80 +360,6 @@ fn fetch(is_move: bool, words: &mut Words<'_>) -> Outcome<Command> {
     let _ = words.take("from") || words.take("in");
     let name = words.name("a cursor")?;
     words.end(Command::Fetch { name, rows, is_move })
-}
-
-fn syntax(near: &str) -> Fault {
-    Fault::new("42601", format!("syntax error at or near \"{near}\""))
-}
-
-/// The rest of a statement.
-struct Words<'a>(Lexer<'a>);
-
-impl Iterator for Words<'_> {
-    type Item = Token;
-
-    fn next(&mut self) -> Option<Token> {
-        self.0.next().filter(|token| *token != Token::End)
-    }
-}
-
-impl Words<'_> {
-    fn peek(&self) -> Option<Token> {
-        Words(self.0.clone()).next()
-    }
-
-    /// Goes past the keyword, if it comes next.
-    fn take(&mut self, keyword: &str) -> bool {
-        let found = self.peek().is_some_and(|next| next.is(keyword));
-        if found {
-            self.next();
-        }
-        found
-    }
-
-    /// Goes past the sign, if it comes next.
-    fn sign(&mut self, sign: char) -> bool {
-        let found = self.peek() == Some(Token::Sign(sign));
-        if found {
-            self.next();
-        }
-        found
-    }
-
-    fn expect(&mut self, keyword: &str) -> Outcome<()> {
-        if self.take(keyword) { Ok(()) } else { Err(self.unexpected()) }
-    }
-
-    fn name(&mut self, what: &str) -> Outcome<String> {
-        let next = self.next();
-        let name = next.as_ref().and_then(Token::name);
-        name.map(str::to_owned).ok_or_else(|| {
-            Fault::new("42601", format!("syntax error: the name of {what} is missing"))
-        })
-    }
-
-    /// A name that may have parts.
-    fn setting(&mut self) -> Outcome<String> {
-        let mut name = self.name("a setting")?;
-        while self.sign('.') {
-            name = format!("{name}.{}", self.name("a setting")?);
-        }
-        Ok(name)
-    }
-
-    fn unexpected(&self) -> Fault {
-        match self.peek() {
-            Some(Token::Word(near) | Token::Quoted(near) | Token::Text(near)) => syntax(&near),
-            Some(Token::Number(near)) => syntax(&near),
-            Some(Token::Sign(near)) => syntax(&near.to_string()),
-            _ => Fault::new("42601", "syntax error at end of input"),
-        }
-    }
-
-    /// `command`, if nothing follows.
-    fn end(&self, command: Command) -> Outcome<Command> {
-        if self.peek().is_none() { Ok(command) } else { Err(self.unexpected()) }
-    }
 }
 
 #[cfg(test)]

@@ -231,7 +231,8 @@ impl Connection {
 fn too_idle(in_transaction: bool, idle: Duration) -> Fault {
     let seconds = idle.as_secs();
     if in_transaction {
-        let message = format!("terminating connection: its transaction was idle for {seconds} seconds");
+        let message =
+            format!("terminating connection: its transaction was idle for {seconds} seconds");
         return Fault::fatal("25P03", message);
     }
     let message = format!(

@@ -12,27 +12,28 @@ use arrow::datatypes::{
     IntervalMonthDayNanoType, IntervalUnit, IntervalYearMonthType, Schema, Time64MicrosecondType,
     TimeUnit, TimestampMicrosecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
-use arrow::json::writer::{EncoderOptions, make_encoder};
 use bytes::{BufMut, BytesMut};
 use chrono_tz::Tz;
 
 use super::fault::{Fault, Outcome};
 use super::frontend::Formats;
+use super::nested::{json, list};
 use super::numeric;
 use super::time;
-use super::types::{is_text, pg_type};
+use super::types::pg_type;
 
 /// Writes one value that is not null.
-type Put = Box<dyn Fn(usize, &mut BytesMut) -> Outcome<()> + Send + Sync>;
+pub(super) type Put = Box<dyn Fn(usize, &mut BytesMut) -> Outcome<()> + Send + Sync>;
 
 /// Writes the rows of one batch.
 pub(super) struct RowWriter {
     columns: Vec<Column>,
 }
 
-struct Column {
-    nulls: Option<NullBuffer>,
-    put: Put,
+/// Writes the values of one column.
+pub(super) struct Column {
+    pub(super) nulls: Option<NullBuffer>,
+    pub(super) put: Put,
 }
 
 impl RowWriter {
@@ -75,18 +76,18 @@ fn announced_type(array: &ArrayRef, field: &Field) -> Outcome<ArrayRef> {
 
 /// How values are written.
 #[derive(Debug, Clone, Copy)]
-struct Style {
-    is_binary: bool,
+pub(super) struct Style {
+    pub(super) is_binary: bool,
     zone: Tz,
 }
 
 impl Column {
-    fn new(array: &ArrayRef, field: &Arc<Field>, style: Style) -> Outcome<Self> {
+    pub(super) fn new(array: &ArrayRef, field: &Arc<Field>, style: Style) -> Outcome<Self> {
         Ok(Self { nulls: array.logical_nulls(), put: writer(array, field, style)? })
     }
 
     /// Adds a value behind its length; null has the length −1.
-    fn put(&self, row: usize, out: &mut BytesMut) -> Outcome<()> {
+    pub(super) fn put(&self, row: usize, out: &mut BytesMut) -> Outcome<()> {
         if self.nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
             out.put_i32(-1);
             return Ok(());
@@ -111,7 +112,7 @@ fn fill(out: &mut BytesMut, at: usize, less: usize) -> Outcome<()> {
     Ok(())
 }
 
-fn too_large() -> Fault {
+pub(super) fn too_large() -> Fault {
     Fault::new("54000", "a row is too large for the PostgreSQL protocol; select fewer columns")
 }
 
@@ -126,7 +127,9 @@ fn writer(array: &ArrayRef, field: &Arc<Field>, style: Style) -> Outcome<Put> {
                 Ok(())
             }))
         }
-        DataType::Int8 => Ok(number::<Int8Type, 2>(array, style, |value| i16::from(value).to_be_bytes())),
+        DataType::Int8 => {
+            Ok(number::<Int8Type, 2>(array, style, |value| i16::from(value).to_be_bytes()))
+        }
         DataType::UInt8 => {
             Ok(number::<UInt8Type, 2>(array, style, |value| i16::from(value).to_be_bytes()))
         }
@@ -333,105 +336,6 @@ fn interval(array: &ArrayRef, unit: IntervalUnit, style: Style) -> Put {
             })
         }
     }
-}
-
-/// Objects and arrays as JSON, in both formats the same text.
-fn json(array: &ArrayRef, field: &Arc<Field>) -> Outcome<Put> {
-    let (array, field) = (Arc::clone(array), Arc::clone(field));
-    let options = EncoderOptions::default().with_explicit_nulls(true);
-    make_encoder(&field, array.as_ref(), &options).map_err(|error| {
-        Fault::unsupported(format!("values of type {} cannot be sent: {error}", array.data_type()))
-    })?;
-    Ok(Box::new(move |row, out| {
-        let one = array.slice(row, 1);
-        let mut encoder = make_encoder(&field, one.as_ref(), &options)
-            .map_err(|error| Fault::unsupported(error.to_string()))?;
-        let mut text = Vec::new();
-        encoder.encode(0, &mut text);
-        out.put_slice(&text);
-        Ok(())
-    }))
-}
-
-/// Arrays of one dimension: `array_out` and `array_send` of PostgreSQL.
-fn list(array: &ArrayRef, style: Style) -> Outcome<Put> {
-    let lists = array.as_list::<i32>().clone();
-    let DataType::List(inner) = lists.data_type() else { return Err(too_large()) };
-    let inner = Arc::clone(inner);
-    let element = pg_type(&inner).oid();
-    let quotes = is_text(inner.data_type());
-    let values = Column::new(lists.values(), &inner, style)?;
-    Ok(Box::new(move |row, out| {
-        let offsets = lists.value_offsets();
-        let range = offset(offsets[row])..offset(offsets[row + 1]);
-        if style.is_binary {
-            put_array(&values, range, element, out)
-        } else {
-            put_array_text(&values, range, quotes, out)
-        }
-    }))
-}
-
-fn offset(value: i32) -> usize {
-    usize::try_from(value).unwrap_or_default()
-}
-
-fn put_array(
-    values: &Column,
-    range: std::ops::Range<usize>,
-    element: u32,
-    out: &mut BytesMut,
-) -> Outcome<()> {
-    let nulls = values.nulls.as_ref();
-    let has_nulls = range.clone().any(|at| nulls.is_some_and(|nulls| nulls.is_null(at)));
-    out.put_i32(i32::from(!range.is_empty()));
-    out.put_i32(i32::from(has_nulls));
-    out.put_u32(element);
-    if range.is_empty() {
-        return Ok(());
-    }
-    out.put_i32(i32::try_from(range.len()).map_err(|_| too_large())?);
-    out.put_i32(1);
-    for at in range {
-        values.put(at, out)?;
-    }
-    Ok(())
-}
-
-fn put_array_text(
-    values: &Column,
-    range: std::ops::Range<usize>,
-    quotes: bool,
-    out: &mut BytesMut,
-) -> Outcome<()> {
-    out.put_u8(b'{');
-    let first = range.start;
-    for at in range {
-        if at > first {
-            out.put_u8(b',');
-        }
-        if values.nulls.as_ref().is_some_and(|nulls| nulls.is_null(at)) {
-            out.put_slice(b"NULL");
-            continue;
-        }
-        let mut text = BytesMut::new();
-        (values.put)(at, &mut text)?;
-        // Whatever is not plain digits may hold signs that mean something.
-        if !quotes && text.iter().all(|byte| byte.is_ascii_alphanumeric() || b".-+".contains(byte)) {
-            out.put_slice(&text);
-            continue;
-        }
-        out.put_u8(b'"');
-        for byte in text {
-            if byte == b'"' || byte == b'\\' {
-                out.put_u8(b'\\');
-            }
-            out.put_u8(byte);
-        }
-        out.put_u8(b'"');
-    }
-    out.put_u8(b'}');
-    Ok(())
 }
 
 #[cfg(test)]

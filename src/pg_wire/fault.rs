@@ -146,7 +146,10 @@ mod tests {
         let invalid = |message| sqlstate(ErrorKind::Invalid, message);
         assert_eq!(invalid("sql parser error: Expected: an expression, found: FROM"), "42601");
         assert_eq!(invalid("table 'spendlake.public.nothing' not found"), "42P01");
-        assert_eq!(invalid("No field named nothing. Valid fields are usage_events.event_id."), "42703");
+        assert_eq!(
+            invalid("No field named nothing. Valid fields are usage_events.event_id."),
+            "42703"
+        );
         assert_eq!(invalid("Invalid function 'nothing'. Did you mean 'now'?"), "42883");
         assert_eq!(invalid("DDL not supported: DropTable; SQL here only reads: SELECT"), "25006");
         assert_eq!(invalid("Divide by zero error"), "22012");

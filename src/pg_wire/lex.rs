@@ -219,23 +219,22 @@ mod tests {
     #[test]
     fn semicolons_in_quotes_and_comments_end_nothing() {
         let text = "select ';' -- ;\n, \";\"; /* ; /* ; */ ; */ select $a$;$a$, e'\\';' ;; ";
-        assert_eq!(
-            statements(text),
-            ["select ';' -- ;\n, \";\"", "select $a$;$a$, e'\\';'"]
-        );
+        assert_eq!(statements(text), ["select ';' -- ;\n, \";\"", "select $a$;$a$, e'\\';'"]);
         assert!(statements(" ;; -- nothing\n").is_empty());
         assert_eq!(statements("select 1"), ["select 1"]);
     }
 
     #[test]
     fn a_token_is_read_without_its_quotes() {
-        assert_eq!(words("SeT \"A\"\"b\""), [Token::Word("set".into()), Token::Quoted("A\"b".into())]);
+        assert_eq!(
+            words("SeT \"A\"\"b\""),
+            [Token::Word("set".into()), Token::Quoted("A\"b".into())]
+        );
         assert_eq!(words("'it''s'"), [Token::Text("it's".into())]);
-        assert_eq!(words("$1, $tag$x$tag$"), [
-            Token::Parameter(1),
-            Token::Sign(','),
-            Token::Text("x".into())
-        ]);
+        assert_eq!(
+            words("$1, $tag$x$tag$"),
+            [Token::Parameter(1), Token::Sign(','), Token::Text("x".into())]
+        );
     }
 
     #[test]

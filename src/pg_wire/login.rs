@@ -59,9 +59,16 @@ pub(super) async fn log_in(
 ) -> Outcome<User> {
     negotiate(wire, start)?;
     if door.requires_tls && !start.is_encrypted {
-        return Err(Fault::fatal("28000", "this server takes connections with TLS only: sslmode=require"));
+        return Err(Fault::fatal(
+            "28000",
+            "this server takes connections with TLS only: sslmode=require",
+        ));
     }
-    if start.parameters.get("replication").is_some_and(|value| !["false", "off", "no", "0"].contains(&value.as_str())) {
+    if start
+        .parameters
+        .get("replication")
+        .is_some_and(|value| !["false", "off", "no", "0"].contains(&value.as_str()))
+    {
         return Err(Fault::fatal("0A000", "replication is not supported"));
     }
     let user = start.parameters.get("user").filter(|user| !user.is_empty());
@@ -127,7 +134,8 @@ fn refused(user: &str, address: IpAddr) -> Audit {
 
 /// The exchange of RFC 5802 and RFC 7677.
 async fn scram(wire: &mut Wire, door: &PgDoor, start: &Start, user: &str) -> Outcome<()> {
-    let wrong = || Fault::fatal("28P01", format!("password authentication failed for user \"{user}\""));
+    let wrong =
+        || Fault::fatal("28P01", format!("password authentication failed for user \"{user}\""));
     let verifier = door.logins.scram(user).map_err(|error| fatal(error.into()))?;
     let password = Password::new(Some(verifier.salt), verifier.salted_password);
     let mut plain = ScramServerAuth::new();
@@ -206,7 +214,8 @@ impl PgDoor {
             return Ok(principal);
         }
         let scope = Permission::RunSql.scope();
-        let message = format!("the token may not run SQL; it takes the scope {scope} and a role that reads");
+        let message =
+            format!("the token may not run SQL; it takes the scope {scope} and a role that reads");
         Err(Fault::fatal("42501", message))
     }
 }

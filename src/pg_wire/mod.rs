@@ -11,6 +11,7 @@ mod fault;
 mod frontend;
 mod lex;
 mod login;
+mod nested;
 mod numeric;
 mod parameters;
 mod query;
@@ -22,6 +23,7 @@ mod startup;
 mod time;
 mod types;
 mod wire;
+mod words;
 
 use std::fmt;
 use std::net::IpAddr;

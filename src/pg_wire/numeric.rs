@@ -50,11 +50,8 @@ pub(super) fn put_binary(out: &mut impl BufMut, unscaled: &str, scale: i8) {
     let lead = whole.len().next_multiple_of(GROUP) - whole.len();
     let tail = fraction.len().next_multiple_of(GROUP) - fraction.len();
     let zeros = |count| std::iter::repeat_n(b'0', count);
-    let all: Vec<u8> = zeros(lead)
-        .chain(whole.bytes())
-        .chain(fraction.bytes())
-        .chain(zeros(tail))
-        .collect();
+    let all: Vec<u8> =
+        zeros(lead).chain(whole.bytes()).chain(fraction.bytes()).chain(zeros(tail)).collect();
     let mut groups: Vec<u16> = all
         .chunks(GROUP)
         .map(|group| group.iter().fold(0, |sum, digit| sum * 10 + u16::from(digit - b'0')))
@@ -156,7 +153,8 @@ pub(super) fn parse(text: &str) -> Outcome<(String, i8)> {
     }
     let digits = digits.trim_start_matches('0');
     let digits = if digits.is_empty() { "0" } else { digits };
-    let scale = i8::try_from(scale).ok().filter(|scale| usize::from(scale.unsigned_abs()) <= DIGITS_MAX);
+    let scale =
+        i8::try_from(scale).ok().filter(|scale| usize::from(scale.unsigned_abs()) <= DIGITS_MAX);
     match scale {
         Some(scale) if digits.len() <= DIGITS_MAX => Ok((format!("{sign}{digits}"), scale)),
         _ => Err(too_long()),

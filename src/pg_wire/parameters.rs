@@ -128,9 +128,7 @@ fn binary(kind: &Type, value: &[u8]) -> Outcome<ScalarValue> {
             let zone = (*kind == Type::TIMESTAMPTZ).then(|| "UTC".into());
             ScalarValue::TimestampMicrosecond(Some(micros), zone)
         }
-        Type::TIME => {
-            ScalarValue::Time64Microsecond(Some(i64::from_be_bytes(array(kind, value)?)))
-        }
+        Type::TIME => ScalarValue::Time64Microsecond(Some(i64::from_be_bytes(array(kind, value)?))),
         Type::BYTEA => ScalarValue::Binary(Some(value.to_vec())),
         Type::UUID => {
             let id = uuid::Uuid::from_bytes(array(kind, value)?);
@@ -221,7 +219,8 @@ fn list(element: &Type, elements: Vec<ScalarValue>) -> Outcome<ScalarValue> {
     // Numbers of different scales: the first that holds all digits of all.
     let data_type = elements.iter().map(ScalarValue::data_type).reduce(wider);
     let data_type = data_type.or_else(|| arrow_type(element)).ok_or_else(|| unknown(element))?;
-    let same = elements.into_iter().map(|one| one.cast_to(&data_type)).collect::<Result<Vec<_>, _>>();
+    let same =
+        elements.into_iter().map(|one| one.cast_to(&data_type)).collect::<Result<Vec<_>, _>>();
     let same = same.map_err(|error| Fault::new("22023", error.to_string()))?;
     Ok(ScalarValue::List(ScalarValue::new_list(&same, &data_type, true)))
 }
@@ -229,10 +228,7 @@ fn list(element: &Type, elements: Vec<ScalarValue>) -> Outcome<ScalarValue> {
 fn wider(one: DataType, other: DataType) -> DataType {
     use DataType::{Decimal128, Decimal256};
     match (&one, &other) {
-        (
-            Decimal128(a, x) | Decimal256(a, x),
-            Decimal128(b, y) | Decimal256(b, y),
-        ) => {
+        (Decimal128(a, x) | Decimal256(a, x), Decimal128(b, y) | Decimal256(b, y)) => {
             let scale = *x.max(y);
             let whole = |precision: &u8, scale: &i8| i16::from(*precision) - i16::from(*scale);
             let precision = whole(a, x).max(whole(b, y)) + i16::from(scale);

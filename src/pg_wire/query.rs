@@ -7,7 +7,9 @@ use datafusion::scalar::ScalarValue;
 use pgwire::api::Type;
 use pgwire::messages::PgWireBackendMessage;
 use pgwire::messages::data::{NoData, ParameterDescription};
-use pgwire::messages::extendedquery::{BindComplete, CloseComplete, ParseComplete, PortalSuspended};
+use pgwire::messages::extendedquery::{
+    BindComplete, CloseComplete, ParseComplete, PortalSuspended,
+};
 use pgwire::messages::response::{CommandComplete, EmptyQueryResponse};
 
 use super::command::command;
@@ -221,12 +223,7 @@ impl Connection {
         })
     }
 
-    async fn execute(
-        &mut self,
-        name: &str,
-        rows_max: Option<usize>,
-        guard: &Guard,
-    ) -> Outcome<()> {
+    async fn execute(&mut self, name: &str, rows_max: Option<usize>, guard: &Guard) -> Outcome<()> {
         let mut portal = self.session.take_portal(name)?;
         let prepared = Arc::clone(&portal.prepared);
         if prepared.is_empty() {

@@ -102,9 +102,8 @@ impl Connection {
         let principal = self.door.principal(&self.user)?;
         let door = Arc::clone(&self.door);
         let view = self.session.view(|| (door.view)())?;
-        let describing = async {
-            self.door.engine.describe(view, &principal, asked).await.map_err(Fault::from)
-        };
+        let describing =
+            async { self.door.engine.describe(view, &principal, asked).await.map_err(Fault::from) };
         guard.run(&mut self.wire, describing).await
     }
 
@@ -165,7 +164,8 @@ impl Connection {
         let door = Arc::clone(&self.door);
         let view = self.session.view(|| (door.view)())?;
         let statement = Statement { text: prepared.asked.clone(), parameters };
-        let asking = async { door.engine.sql(view, &principal, &statement).await.map_err(Fault::from) };
+        let asking =
+            async { door.engine.sql(view, &principal, &statement).await.map_err(Fault::from) };
         let stream = guard.run(&mut self.wire, asking).await?;
         let columns = prepared.columns.clone().unwrap_or_else(|| stream.schema());
         if columns.fields().len() != stream.schema().fields().len() {
@@ -199,13 +199,15 @@ impl Connection {
         let inner = self.session.statement(name)?;
         if inner.types.len() != arguments.len() {
             let (needed, given) = (inner.types.len(), arguments.len());
-            let message =
-                format!("wrong number of parameters for \"{name}\": expected {needed} but got {given}");
+            let message = format!(
+                "wrong number of parameters for \"{name}\": expected {needed} but got {given}"
+            );
             return Err(Fault::new("42601", message));
         }
-        let values = inner.types.iter().zip(arguments).map(|(kind, argument)| {
-            scalar(kind, false, argument.as_ref().map(String::as_bytes))
-        });
+        let values =
+            inner.types.iter().zip(arguments).map(|(kind, argument)| {
+                scalar(kind, false, argument.as_ref().map(String::as_bytes))
+            });
         let values = values.collect::<Outcome<Vec<_>>>()?;
         Ok(Answer::Prepared(inner, values))
     }
@@ -345,8 +347,11 @@ fn parameter_types(said: &[Option<Type>], needed: &[Option<DataType>]) -> Vec<Ty
         let needed = || {
             let needed = needed.get(at).cloned().flatten()?;
             let kind = pg_type(&Arc::new(Field::new("parameter", needed, true)));
-            Some(kind).filter(|kind| arrow_type(kind).is_some() || *kind == Type::NUMERIC
-                || super::types::element_type(kind).is_some())
+            Some(kind).filter(|kind| {
+                arrow_type(kind).is_some()
+                    || *kind == Type::NUMERIC
+                    || super::types::element_type(kind).is_some()
+            })
         };
         said.or_else(needed).unwrap_or(Type::TEXT)
     });

@@ -281,10 +281,8 @@ impl Session {
 
     /// Refuses what cannot be done once the transaction failed.
     pub(super) fn check_not_failed(&self, command: &Command) -> Outcome<()> {
-        let ends = matches!(
-            command,
-            Command::Commit(_) | Command::Rollback | Command::RollbackTo(_)
-        );
+        let ends =
+            matches!(command, Command::Commit(_) | Command::Rollback | Command::RollbackTo(_));
         if self.transaction.status != TransactionStatus::Error || ends {
             return Ok(());
         }

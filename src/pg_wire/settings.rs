@@ -56,12 +56,8 @@ const fn reported(name: &'static str, default: &'static str, kind: Kind) -> Know
     Known { name, default, kind, is_reported: true }
 }
 
-const ISOLATION: Kind = Kind::OneOf(&[
-    "read uncommitted",
-    "read committed",
-    "repeatable read",
-    "serializable",
-]);
+const ISOLATION: Kind =
+    Kind::OneOf(&["read uncommitted", "read committed", "repeatable read", "serializable"]);
 const MESSAGES: Kind = Kind::OneOf(&[
     "debug5", "debug4", "debug3", "debug2", "debug1", "debug", "log", "info", "notice", "warning",
     "error",
@@ -278,7 +274,8 @@ impl Known {
                 let found = values.iter().find(|one| one.eq_ignore_ascii_case(value.trim()));
                 // A switch with one position answers to its other names too.
                 let found = found.copied().or_else(|| {
-                    switch(value).and_then(|one| values.iter().find(|known| **known == one).copied())
+                    switch(value)
+                        .and_then(|one| values.iter().find(|known| **known == one).copied())
                 });
                 found.map(str::to_owned)
             }
@@ -295,7 +292,10 @@ impl Known {
                 Kind::Zone => "; use a name such as Europe/Berlin, or UTC",
                 _ => "",
             };
-            Fault::new("22023", format!("invalid value for parameter \"{name}\": \"{shown}\"{hint}"))
+            Fault::new(
+                "22023",
+                format!("invalid value for parameter \"{name}\": \"{shown}\"{hint}"),
+            )
         })
     }
 }

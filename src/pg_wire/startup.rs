@@ -202,7 +202,8 @@ mod tests {
     fn options_are_settings() {
         let found = options(r"-c statement_timeout=5s --search-path=a\ b -cjit=off");
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        let expected = [pair("statement_timeout", "5s"), pair("search_path", "a b"), pair("jit", "off")];
+        let expected =
+            [pair("statement_timeout", "5s"), pair("search_path", "a b"), pair("jit", "off")];
         assert_eq!(found, Ok(expected.to_vec()));
         assert_eq!(options(""), Ok(Vec::new()));
         for wrong in ["-P", "-c", "-c name", "name=value"] {

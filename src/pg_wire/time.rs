@@ -180,6 +180,9 @@ mod tests {
         let mut out = BytesMut::new();
         put_date(EPOCH_DAYS + 1, true, &mut out);
         put_timestamp(EPOCH_MICROS - 1, true, &mut out);
-        assert_eq!(out.to_vec(), [1_i32.to_be_bytes().to_vec(), (-1_i64).to_be_bytes().to_vec()].concat());
+        assert_eq!(
+            out.to_vec(),
+            [1_i32.to_be_bytes().to_vec(), (-1_i64).to_be_bytes().to_vec()].concat()
+        );
     }
 }

@@ -121,8 +121,15 @@ pub(super) fn arrow_type(kind: &Type) -> Option<DataType> {
         Type::TIMESTAMPTZ => DataType::Timestamp(Microsecond, Some("UTC".into())),
         Type::TIME => DataType::Time64(Microsecond),
         Type::BYTEA => DataType::Binary,
-        Type::TEXT | Type::VARCHAR | Type::BPCHAR | Type::NAME | Type::UNKNOWN | Type::UUID
-        | Type::JSON | Type::JSONB | Type::CHAR => DataType::Utf8,
+        Type::TEXT
+        | Type::VARCHAR
+        | Type::BPCHAR
+        | Type::NAME
+        | Type::UNKNOWN
+        | Type::UUID
+        | Type::JSON
+        | Type::JSONB
+        | Type::CHAR => DataType::Utf8,
         _ => return None,
     })
 }

@@ -134,7 +134,11 @@ impl Served {
         config
     }
 
-    pub(crate) async fn log_in(&self, id: &str, token: &str) -> std::result::Result<Client, tokio_postgres::Error> {
+    pub(crate) async fn log_in(
+        &self,
+        id: &str,
+        token: &str,
+    ) -> std::result::Result<Client, tokio_postgres::Error> {
         let (client, connection) = self.config(id, token).connect(NoTls).await?;
         tokio::spawn(connection);
         Ok(client)

@@ -11,7 +11,8 @@ fn set(name: &str, value: Option<&str>, is_local: bool) -> Outcome<Command> {
 
 #[test]
 fn what_asks_for_rows_goes_to_the_engine() {
-    for text in ["SELECT 1", "with a as (select 1) table a", "(select 1)", "VALUES (1)", "table t"] {
+    for text in ["SELECT 1", "with a as (select 1) table a", "(select 1)", "VALUES (1)", "table t"]
+    {
         assert_eq!(command(text), Ok(Command::Query { tag: "SELECT" }), "{text}");
     }
     assert_eq!(command("explain analyze select 1"), Ok(Command::Query { tag: "EXPLAIN" }));
@@ -100,7 +101,8 @@ fn prepared_statements_and_cursors_say_where_their_statement_starts() {
 
 #[test]
 fn what_follows_a_whole_command_is_a_syntax_error() {
-    for text in ["RESET ALL now", "SHOW a b", "SET a = 1 2", "DISCARD", "SET a", "CLOSE", "SET = 1"] {
+    for text in ["RESET ALL now", "SHOW a b", "SET a = 1 2", "DISCARD", "SET a", "CLOSE", "SET = 1"]
+    {
         assert_eq!(code(text), "42601", "{text}");
     }
 }

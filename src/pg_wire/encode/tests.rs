@@ -43,10 +43,7 @@ fn money_is_written_with_every_digit() {
     let product = Decimal128Array::from(vec![Some(99_999_999_999_999_999_999_999_999_999_999_999)])
         .with_precision_and_scale(38, 24)
         .expect("a decimal");
-    assert_eq!(
-        text(Arc::new(product)).as_deref(),
-        Some("99999999999.999999999999999999999999")
-    );
+    assert_eq!(text(Arc::new(product)).as_deref(), Some("99999999999.999999999999999999999999"));
 }
 
 #[test]
@@ -107,8 +104,9 @@ fn a_number_that_no_bigint_holds_is_refused() {
 
 #[test]
 fn a_column_keeps_the_type_that_the_client_was_told() {
-    let narrow = RecordBatch::try_from_iter([("x", Arc::new(Int8Array::from(vec![3])) as ArrayRef)])
-        .expect("a batch");
+    let narrow =
+        RecordBatch::try_from_iter([("x", Arc::new(Int8Array::from(vec![3])) as ArrayRef)])
+            .expect("a batch");
     let told = Schema::new(vec![Field::new("x", DataType::Decimal128(10, 2), true)]);
     let writer = RowWriter::new(&narrow, &told, &Formats::default(), Tz::UTC).expect("a writer");
     let mut out = BytesMut::new();
