@@ -13,7 +13,6 @@ use datafusion::sql::sqlparser::parser::Parser;
 use datafusion_pg_catalog::pg_catalog::PG_CATALOG_TABLES;
 use datafusion_pg_catalog::sql::PostgresCompatibilityParser;
 
-use super::fault::Outcome;
 use super::lex::{Lexer, Token};
 use super::settings::Settings;
 
@@ -57,6 +56,14 @@ pub(super) struct Facts<'a> {
     pub(super) settings: &'a Settings,
 }
 
+/// A question in the engine's words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Question {
+    pub(super) text: String,
+    /// What `set_config` sets: name, value, and whether for the transaction only.
+    pub(super) sets: Vec<(String, String, bool)>,
+}
+
 /// Rewords questions about catalogs.
 #[derive(Debug)]
 pub(super) struct Questions {
@@ -70,11 +77,11 @@ impl Questions {
 
     /// The question for the engine, where `text` is one about catalogs or the
     /// connection; otherwise `None`, and the engine is asked `text` itself.
-    pub(super) fn translate(&self, text: &str, facts: &Facts<'_>) -> Outcome<Option<String>> {
+    pub(super) fn translate(&self, text: &str, facts: &Facts<'_>) -> Option<Question> {
         if !mentions_catalogs(text) {
-            return Ok(None);
+            return None;
         }
-        let Some(mut statement) = parse(text) else { return Ok(None) };
+        let mut statement = parse(text)?;
         if is_about_catalogs(&statement)
             && let Ok(mut reworded) = self.parser.parse(text)
             && reworded.len() == 1
@@ -85,8 +92,9 @@ impl Questions {
             point_to_catalogs(name);
             ControlFlow::<()>::Continue(())
         });
-        let _ = statement.visit(&mut Known(facts));
-        Ok(Some(statement.to_string()))
+        let mut known = Known { facts, sets: Vec::new() };
+        let _ = statement.visit(&mut known);
+        Some(Question { text: statement.to_string(), sets: known.sets })
     }
 }
 
@@ -177,7 +185,10 @@ impl VisitorMut for Names {
 }
 
 /// Puts what the connection knows in the place of what asks for it.
-struct Known<'a>(&'a Facts<'a>);
+struct Known<'a> {
+    facts: &'a Facts<'a>,
+    sets: Vec<(String, String, bool)>,
+}
 
 impl VisitorMut for Known<'_> {
     type Break = ();
@@ -193,30 +204,39 @@ impl VisitorMut for Known<'_> {
 }
 
 impl Known<'_> {
-    fn value(&self, function: &Function) -> Option<Value> {
+    fn value(&mut self, function: &Function) -> Option<Value> {
         let name = function.name.0.last()?.as_ident()?.value.to_ascii_lowercase();
         let text = |text: &str| Some(Value::SingleQuotedString(text.to_owned()));
         match name.as_str() {
-            "current_user" | "session_user" | "user" | "current_role" => text(self.0.user),
-            "pg_backend_pid" => Some(Value::Number(self.0.process_id.to_string(), false)),
+            "current_user" | "session_user" | "user" | "current_role" => text(self.facts.user),
+            "pg_backend_pid" => Some(Value::Number(self.facts.process_id.to_string(), false)),
             "version" => text(&version()),
             "current_setting" => {
-                let (_, value) = self.0.settings.get(&literal(function, 0)?).ok()?;
+                let (_, value) = self.facts.settings.get(&literal(function, 0)?).ok()?;
                 text(value)
             }
-            "pg_is_in_recovery" => Some(Value::Boolean(false)),
+            "set_config" => {
+                let (name, value) = (literal(function, 0)?, literal(function, 1)?);
+                let is_local = matches!(argument(function, 2)?, Value::Boolean(true));
+                self.sets.push((name, value.clone(), is_local));
+                text(&value)
+            }
             _ => None,
         }
     }
 }
 
 fn literal(function: &Function, at: usize) -> Option<String> {
+    match argument(function, at)? {
+        Value::SingleQuotedString(text) => Some(text.clone()),
+        _ => None,
+    }
+}
+
+fn argument(function: &Function, at: usize) -> Option<&Value> {
     let FunctionArguments::List(list) = &function.args else { return None };
     match list.args.get(at)? {
-        FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(value))) => match &value.value {
-            Value::SingleQuotedString(text) => Some(text.clone()),
-            _ => None,
-        },
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(value))) => Some(&value.value),
         _ => None,
     }
 }
@@ -225,4 +245,48 @@ fn literal(function: &Function, at: usize) -> Option<String> {
 fn version() -> String {
     let (postgresql, own) = (super::settings::SERVER_VERSION, env!("CARGO_PKG_VERSION"));
     format!("PostgreSQL {postgresql} (Spendlake {own})")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn translate(text: &str) -> Option<Question> {
+        let settings = Settings::new("t1", false);
+        let facts = Facts { user: "t1", process_id: 7, settings: &settings };
+        Questions::new().translate(text, &facts)
+    }
+
+    fn text(question: &str) -> String {
+        translate(question).expect("a question about catalogs").text
+    }
+
+    #[test]
+    fn what_asks_for_rows_of_ours_is_left_alone() {
+        for text in [
+            "SELECT * FROM usage_events",
+            "SELECT (SELECT max(user_id) FROM usage_events)",
+            "SELECT 'pg_class', \"x\" FROM usage_events -- pg_class",
+            "SELECT user_id FROM usage_events WHERE tags['version'] = 'current_user'",
+            "no SQL at all but pg_class",
+        ] {
+            assert_eq!(translate(text), None, "{text}");
+        }
+        let mixed = text("SELECT (SELECT max(user_id) FROM usage_events), current_user");
+        assert_eq!(mixed, "SELECT (SELECT max(user_id) FROM usage_events), 't1'");
+    }
+
+    #[test]
+    fn what_the_connection_knows_stands_in_its_place() {
+        assert_eq!(text("SELECT current_user, pg_backend_pid()"), "SELECT 't1', 7");
+        assert_eq!(text("SELECT current_setting('TimeZone')"), "SELECT 'UTC'");
+        let question = translate("SELECT set_config('jit', 'off', false)").expect("a question");
+        assert_eq!(question.sets, [("jit".to_owned(), "off".to_owned(), false)]);
+    }
+
+    #[test]
+    fn the_information_schema_has_the_names_of_sql() {
+        let reworded = text("SELECT data_type FROM information_schema.columns WHERE true");
+        assert!(reworded.contains("pg_catalog.information_schema_columns"), "{reworded}");
+    }
 }

@@ -4,6 +4,7 @@
 mod attempts;
 mod cancel;
 mod catalog_questions;
+mod column_names;
 mod command;
 mod connection;
 mod encode;

@@ -14,18 +14,21 @@ use super::types::{is_text, pg_type};
 
 /// Objects and arrays as JSON, in both formats the same text.
 pub(super) fn json(array: &ArrayRef, field: &Arc<Field>) -> Outcome<Put> {
-    let (array, field) = (Arc::clone(array), Arc::clone(field));
     let options = EncoderOptions::default().with_explicit_nulls(true);
-    make_encoder(&field, array.as_ref(), &options).map_err(|error| {
+    let mut encoder = make_encoder(field, array.as_ref(), &options).map_err(|error| {
         Fault::unsupported(format!("values of type {} cannot be sent: {error}", array.data_type()))
     })?;
+    let nulls = array.logical_nulls();
+    let mut text = Vec::new();
+    let mut ends = vec![0];
+    for row in 0..array.len() {
+        if !nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
+            encoder.encode(row, &mut text);
+        }
+        ends.push(text.len());
+    }
     Ok(Box::new(move |row, out| {
-        let one = array.slice(row, 1);
-        let mut encoder = make_encoder(&field, one.as_ref(), &options)
-            .map_err(|error| Fault::unsupported(error.to_string()))?;
-        let mut text = Vec::new();
-        encoder.encode(0, &mut text);
-        out.put_slice(&text);
+        out.put_slice(&text[ends[row]..ends[row + 1]]);
         Ok(())
     }))
 }

@@ -31,7 +31,9 @@ impl Connection {
         self.session.forget_portal("");
         let statements = statements(text);
         if statements.is_empty() {
-            return self.wire.put(&PgWireBackendMessage::EmptyQueryResponse(EmptyQueryResponse));
+            return self
+                .wire
+                .put(&PgWireBackendMessage::EmptyQueryResponse(EmptyQueryResponse::new()));
         }
         let guard = self.guard();
         let mut outcome = Ok(());
@@ -46,7 +48,7 @@ impl Connection {
     }
 
     async fn simple_statement(&mut self, text: &str, guard: &Guard) -> Outcome<()> {
-        let prepared = self.unprepared(text, command(text)?)?;
+        let prepared = self.unprepared(text, command(text)?);
         let mut answer = self.run_statement(&prepared, Vec::new(), guard).await?;
         if let Answer::Prepared(inner, values) = answer {
             answer = self.run_statement(&inner, values, guard).await?;
@@ -228,7 +230,9 @@ impl Connection {
         let prepared = Arc::clone(&portal.prepared);
         if prepared.is_empty() {
             self.session.put_back(name, portal);
-            return self.wire.put(&PgWireBackendMessage::EmptyQueryResponse(EmptyQueryResponse));
+            return self
+                .wire
+                .put(&PgWireBackendMessage::EmptyQueryResponse(EmptyQueryResponse::new()));
         }
         let mut tag = prepared.tag();
         if matches!(portal.state, PortalState::New) {

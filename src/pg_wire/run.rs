@@ -12,6 +12,7 @@ use pgwire::api::Type;
 use tokio::time::Instant;
 
 use super::catalog_questions::Facts;
+use super::column_names::renamed;
 use super::command::{Command, command};
 use super::connection::Connection;
 use super::fault::{Fault, Outcome};
@@ -50,16 +51,16 @@ impl Connection {
     ) -> Outcome<Prepared> {
         let command = command(text)?;
         self.session.check_not_failed(&command)?;
-        let mut prepared = self.unprepared(text, command)?;
+        let mut prepared = self.unprepared(text, command);
         match &prepared.command {
             Command::Query { .. } => {
                 let described = self.describe(&prepared.asked, guard).await?;
                 prepared.types = parameter_types(types, &described.parameters);
-                prepared.columns = Some(described.columns);
+                prepared.columns = Some(renamed(described.columns, text));
             }
             Command::Declare { start, .. } => {
                 let inner = text.get(*start..).unwrap_or_default().trim();
-                let inner = self.unprepared(inner, self::command(inner)?)?;
+                let inner = self.unprepared(inner, self::command(inner)?);
                 let described = self.describe(&inner.asked, guard).await?;
                 prepared.types = parameter_types(types, &described.parameters);
             }
@@ -76,22 +77,25 @@ impl Connection {
     }
 
     /// A statement whose columns are not known yet.
-    pub(super) fn unprepared(&self, text: &str, command: Command) -> Outcome<Prepared> {
+    pub(super) fn unprepared(&self, text: &str, command: Command) -> Prepared {
         let is_query = matches!(command, Command::Query { .. });
-        let translated = if is_query {
+        let question = if is_query {
             let facts = Facts {
                 user: self.user.name(),
                 process_id: self.process_id(),
                 settings: &self.session.settings,
             };
-            self.door.questions.translate(text, &facts)?
+            self.door.questions.translate(text, &facts)
         } else {
             None
         };
-        let is_catalog = translated.is_some();
-        let asked = translated.unwrap_or_else(|| text.to_owned());
+        let is_catalog = question.is_some();
+        let (asked, sets) = match question {
+            Some(question) => (question.text, question.sets),
+            None => (text.to_owned(), Vec::new()),
+        };
         let (text, types) = (text.to_owned(), Vec::new());
-        Ok(Prepared { text, asked, command, types, columns: None, is_catalog })
+        Prepared { text, asked, sets, command, types, columns: None, is_catalog }
     }
 
     async fn describe(
@@ -117,6 +121,10 @@ impl Connection {
         self.session.check_not_failed(&prepared.command)?;
         match &prepared.command {
             Command::Query { tag } => {
+                for (name, value, is_local) in &prepared.sets {
+                    let changes = self.session.settings.set(name, Some(value), *is_local)?;
+                    self.tell_all(changes)?;
+                }
                 let rows = self.query(prepared, parameters, guard).await?;
                 Ok(Answer::Rows(rows, tag))
             }
@@ -167,7 +175,8 @@ impl Connection {
         let asking =
             async { door.engine.sql(view, &principal, &statement).await.map_err(Fault::from) };
         let stream = guard.run(&mut self.wire, asking).await?;
-        let columns = prepared.columns.clone().unwrap_or_else(|| stream.schema());
+        let columns = prepared.columns.clone();
+        let columns = columns.unwrap_or_else(|| renamed(stream.schema(), &prepared.text));
         if columns.fields().len() != stream.schema().fields().len() {
             return Err(Fault::new("0A000", "cached plan must not change result type"));
         }

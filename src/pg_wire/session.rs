@@ -33,6 +33,8 @@ pub(super) struct Prepared {
     pub(super) text: String,
     /// As the engine is asked; the same, except for questions about catalogs.
     pub(super) asked: String,
+    /// Settings that it changes on its way.
+    pub(super) sets: Vec<(String, String, bool)>,
     pub(super) command: Command,
     pub(super) types: Vec<Type>,
     /// The columns of its rows, where it has any.
@@ -46,7 +48,8 @@ impl Prepared {
     pub(super) fn empty() -> Self {
         let (text, asked, types) = (String::new(), String::new(), Vec::new());
         let command = Command::SetTransaction;
-        Self { text, asked, command, types, columns: None, is_catalog: false }
+        let sets = Vec::new();
+        Self { text, asked, sets, command, types, columns: None, is_catalog: false }
     }
 
     pub(super) fn is_empty(&self) -> bool {
