@@ -86,7 +86,7 @@ fn built_in() -> Result<Arc<PgCatalogStaticTables>> {
 /// `state` with PostgreSQL's functions and names of types.
 pub(super) fn with_functions(state: SessionState) -> Result<SessionState> {
     let context = SessionContext::new_with_state(state);
-    functions::register(&context, &built_in()?);
+    functions::register(&context, built_in()?.as_ref());
     CoerceIntArgsToBigInt::widen(&context);
     let planner = Arc::new(PgOidTypePlanner);
     let state = SessionStateBuilder::new_from_existing(context.state());

@@ -13,18 +13,26 @@ const WINDOW: Duration = Duration::from_secs(60);
 /// Addresses that are remembered. Whoever has more than that does not guess a
 /// token of 256 random bits either; the limit is there for the log.
 const ADDRESSES_MAX: usize = 10_000;
+/// How often those of long ago are looked for, once all places are taken.
+const CLEANING: Duration = Duration::from_secs(1);
 
 /// The failed logins of the last minute.
 #[derive(Debug, Default)]
 pub(super) struct Attempts {
-    failures: Mutex<HashMap<IpAddr, (Instant, u32)>>,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    failures: HashMap<IpAddr, (Instant, u32)>,
+    cleaned: Option<Instant>,
 }
 
 impl Attempts {
     /// Whether `address` may try now.
     pub(super) fn may_try(&self, address: IpAddr, now: Instant) -> bool {
-        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        match failures.get(&address) {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        match known.failures.get(&address) {
             Some((since, count)) => *count < FAILURES_MAX || now.duration_since(*since) >= WINDOW,
             None => true,
         }
@@ -32,13 +40,17 @@ impl Attempts {
 
     /// Counts a failure of `address`.
     pub(super) fn failed(&self, address: IpAddr, now: Instant) {
-        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        if failures.len() >= ADDRESSES_MAX {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let Known { failures, cleaned } = &mut *known;
+        if failures.len() >= ADDRESSES_MAX && !failures.contains_key(&address) {
+            if cleaned.is_some_and(|then| now.duration_since(then) < CLEANING) {
+                return;
+            }
+            *cleaned = Some(now);
             failures.retain(|_, (since, _)| now.duration_since(*since) < WINDOW);
-        }
-        let is_full = failures.len() >= ADDRESSES_MAX && !failures.contains_key(&address);
-        if is_full {
-            return;
+            if failures.len() >= ADDRESSES_MAX {
+                return;
+            }
         }
         let (since, count) = failures.entry(address).or_insert((now, 0));
         if now.duration_since(*since) >= WINDOW {
@@ -72,6 +84,6 @@ mod tests {
         for number in 0..20_000_u32 {
             attempts.failed(IpAddr::from(number.to_be_bytes()), now);
         }
-        assert!(attempts.failures.lock().expect("a lock").len() <= ADDRESSES_MAX);
+        assert!(attempts.known.lock().expect("a lock").failures.len() <= ADDRESSES_MAX);
     }
 }

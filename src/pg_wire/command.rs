@@ -96,7 +96,7 @@ pub(super) fn command(text: &str) -> Outcome<Command> {
         "prepare" => prepare(text, &mut words),
         "execute" => execute(&mut words),
         "deallocate" => {
-            let _ = words.take("prepare");
+            let _ = words.pass("prepare");
             let name = words.name("a prepared statement")?;
             words.end(Command::Deallocate((name != "all").then_some(name)))
         }
@@ -135,22 +135,22 @@ fn refusal(word: &str) -> Option<Fault> {
 }
 
 fn set(words: &mut Words<'_>) -> Outcome<Command> {
-    let is_local = words.take("local");
-    let is_session = !is_local && words.take("session");
-    if words.take("transaction") {
+    let is_local = words.pass("local");
+    let is_session = !is_local && words.pass("session");
+    if words.pass("transaction") {
         return Ok(Command::SetTransaction);
     }
-    if is_session && words.take("characteristics") {
+    if is_session && words.pass("characteristics") {
         return Ok(Command::SetTransaction);
     }
-    if words.take("time") {
+    if words.pass("time") {
         words.expect("zone")?;
         return assign("TimeZone".to_owned(), is_local, words);
     }
-    if words.take("names") {
+    if words.pass("names") {
         return assign("client_encoding".to_owned(), is_local, words);
     }
-    if words.take("role") || words.peek().is_some_and(|next| next.is("authorization")) {
+    if words.pass("role") || words.peek().is_some_and(|next| next.is("authorization")) {
         let target = words.by_ref().last();
         let is_own = target.is_some_and(|one| one.is("none") || one.is("default"));
         return if is_own {
@@ -160,7 +160,7 @@ fn set(words: &mut Words<'_>) -> Outcome<Command> {
         };
     }
     let name = words.setting()?;
-    if !words.take("to") && words.next() != Some(Token::Sign('=')) {
+    if !words.pass("to") && words.next() != Some(Token::Sign('=')) {
         return Err(syntax("the end of the statement"));
     }
     assign(name, is_local, words)
@@ -194,16 +194,16 @@ fn show(words: &mut Words<'_>) -> Outcome<Command> {
     if words.peek().is_some_and(|next| ROWS.iter().any(|word| next.is(word))) {
         return Ok(Command::Query { tag: "SHOW" });
     }
-    if words.take("time") {
+    if words.pass("time") {
         words.expect("zone")?;
         return words.end(Command::Show(Some("TimeZone".to_owned())));
     }
-    if words.take("transaction") {
+    if words.pass("transaction") {
         words.expect("isolation")?;
         words.expect("level")?;
         return words.end(Command::Show(Some("transaction_isolation".to_owned())));
     }
-    if words.take("session") {
+    if words.pass("session") {
         words.expect("authorization")?;
         return words.end(Command::Show(Some("session_authorization".to_owned())));
     }
@@ -223,21 +223,21 @@ fn transaction(first: &str, words: &mut Words<'_>) -> Outcome<Command> {
             words.end(Command::Savepoint(name))
         }
         "release" => {
-            let _ = words.take("savepoint");
+            let _ = words.pass("savepoint");
             let name = words.name("a savepoint")?;
             words.end(Command::Release(name))
         }
         _ => {
-            let _ = words.take("work") || words.take("transaction");
-            if words.take("prepared") || words.peek().is_some_and(|next| next.is("prepared")) {
+            let _ = words.pass("work") || words.pass("transaction");
+            if words.pass("prepared") || words.peek().is_some_and(|next| next.is("prepared")) {
                 return Err(Fault::unsupported("two-phase commit is not supported"));
             }
-            if first == "rollback" && words.take("to") {
-                let _ = words.take("savepoint");
+            if first == "rollback" && words.pass("to") {
+                let _ = words.pass("savepoint");
                 let name = words.name("a savepoint")?;
                 return words.end(Command::RollbackTo(name));
             }
-            if words.take("and") && !words.take("no") {
+            if words.pass("and") && !words.pass("no") {
                 return Err(Fault::unsupported("AND CHAIN is not supported: BEGIN again"));
             }
             Ok(if ["commit", "end"].contains(&first) {
@@ -326,11 +326,11 @@ fn declare(text: &str, words: &mut Words<'_>) -> Outcome<Command> {
         }
         options += 1;
     }
-    if words.take("with") {
+    if words.pass("with") {
         words.expect("hold")?;
         return Err(Fault::unsupported("WITH HOLD is not supported: fetch within the transaction"));
     }
-    if words.take("without") {
+    if words.pass("without") {
         words.expect("hold")?;
     }
     words.expect("for")?;
@@ -342,8 +342,8 @@ fn fetch(is_move: bool, words: &mut Words<'_>) -> Outcome<Command> {
     if words.peek().is_some_and(|next| backward.iter().any(|word| next.is(word))) {
         return Err(Fault::new("55000", "cursor can only scan forward"));
     }
-    let is_next = words.take("next");
-    let _ = !is_next && words.take("forward");
+    let is_next = words.pass("next");
+    let _ = !is_next && words.pass("forward");
     let rows = match words.peek() {
         Some(Token::Number(number)) if !is_next => {
             let rows = number.parse().map_err(|_| syntax(&number))?;
@@ -357,7 +357,7 @@ fn fetch(is_move: bool, words: &mut Words<'_>) -> Outcome<Command> {
         Some(Token::Sign('-')) => return Err(Fault::new("55000", "cursor can only scan forward")),
         _ => Some(1),
     };
-    let _ = words.take("from") || words.take("in");
+    let _ = words.pass("from") || words.pass("in");
     let name = words.name("a cursor")?;
     words.end(Command::Fetch { name, rows, is_move })
 }

@@ -127,6 +127,7 @@ fn sqlstate(kind: ErrorKind, message: &str) -> &'static str {
         ErrorKind::Unauthenticated => "28000",
         ErrorKind::Forbidden => "42501",
         ErrorKind::Busy => "53300",
+        ErrorKind::Cancelled => "57014",
         ErrorKind::RateLimited => "53400",
         ErrorKind::LimitExceeded if says("query_seconds_max") => "57014",
         ErrorKind::LimitExceeded if says("memory") => "53200",

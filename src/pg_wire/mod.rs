@@ -15,6 +15,7 @@ mod login;
 mod nested;
 mod numeric;
 mod parameters;
+mod placeholders;
 mod query;
 mod rows;
 mod run;

@@ -18,9 +18,10 @@ use super::connection::Connection;
 use super::fault::{Fault, Outcome};
 use super::frontend::Formats;
 use super::parameters::scalar;
+use super::placeholders::{Hints, hints};
 use super::rows::{Guard, Rows};
 use super::session::{Portal, PortalState, Prepared};
-use super::types::{arrow_type, pg_type, type_by_name};
+use super::types::{arrow_type, element_type, pg_type, type_by_name};
 use crate::engine::Statement;
 
 /// What a statement answers.
@@ -54,15 +55,21 @@ impl Connection {
         let mut prepared = self.unprepared(text, command);
         match &prepared.command {
             Command::Query { .. } => {
+                let mut hints = hints(&prepared.asked, types);
+                if let Some(asked) = hints.text.take() {
+                    prepared.asked = asked;
+                }
                 let described = self.describe(&prepared.asked, guard).await?;
-                prepared.types = parameter_types(types, &described.parameters);
+                prepared.types = parameter_types(types, &hints, &described.parameters);
                 prepared.columns = Some(renamed(described.columns, text));
             }
             Command::Declare { start, .. } => {
                 let inner = text.get(*start..).unwrap_or_default().trim();
                 let inner = self.unprepared(inner, self::command(inner)?);
-                let described = self.describe(&inner.asked, guard).await?;
-                prepared.types = parameter_types(types, &described.parameters);
+                let mut hints = hints(&inner.asked, types);
+                let asked = hints.text.take().unwrap_or(inner.asked);
+                let described = self.describe(&asked, guard).await?;
+                prepared.types = parameter_types(types, &hints, &described.parameters);
             }
             Command::Show(name) => prepared.columns = Some(show_columns(name.as_deref())),
             Command::Execute { name, .. } => {
@@ -89,7 +96,7 @@ impl Connection {
         } else {
             None
         };
-        let is_catalog = question.is_some();
+        let is_catalog = question.as_ref().is_some_and(|question| question.is_about_catalogs);
         let (asked, sets) = match question {
             Some(question) => (question.text, question.sets),
             None => (text.to_owned(), Vec::new()),
@@ -347,22 +354,22 @@ fn show_columns(name: Option<&str>) -> SchemaRef {
     }))
 }
 
-/// What the client says counts; where it leaves the choice, the type that the
-/// statement needs, or text.
-fn parameter_types(said: &[Option<Type>], needed: &[Option<DataType>]) -> Vec<Type> {
+/// What the client says counts; where it leaves the choice, what the statement
+/// says, or the type that the engine needs, or text.
+fn parameter_types(said: &[Option<Type>], hints: &Hints, needed: &[Option<DataType>]) -> Vec<Type> {
     let count = said.len().max(needed.len());
     let types = (0..count).map(|at| {
         let said = said.get(at).cloned().flatten().filter(|kind| *kind != Type::UNKNOWN);
         let needed = || {
             let needed = needed.get(at).cloned().flatten()?;
             let kind = pg_type(&Arc::new(Field::new("parameter", needed, true)));
-            Some(kind).filter(|kind| {
-                arrow_type(kind).is_some()
-                    || *kind == Type::NUMERIC
-                    || super::types::element_type(kind).is_some()
-            })
+            Some(kind).filter(can_be_bound)
         };
-        said.or_else(needed).unwrap_or(Type::TEXT)
+        said.or_else(|| hints.of(at)).or_else(needed).unwrap_or(Type::TEXT)
     });
     types.collect()
+}
+
+fn can_be_bound(kind: &Type) -> bool {
+    *kind == Type::NUMERIC || arrow_type(kind).is_some() || element_type(kind).is_some()
 }

@@ -347,7 +347,8 @@ fn zone(value: &str) -> Option<Tz> {
 }
 
 fn is_utf8(value: &str) -> bool {
-    let plain = value.replace(['-', '_', ' '], "").to_ascii_lowercase();
+    // One client sends quotes with it.
+    let plain = value.replace(['-', '_', ' ', '\''], "").to_ascii_lowercase();
     // What calls itself ASCII or unknown takes the bytes as they are.
     ["utf8", "unicode", "sqlascii", "auto"].contains(&plain.as_str())
 }

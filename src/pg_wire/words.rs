@@ -35,7 +35,7 @@ impl<'a> Words<'a> {
     }
 
     /// Goes past the keyword, if it comes next.
-    pub(super) fn take(&mut self, keyword: &str) -> bool {
+    pub(super) fn pass(&mut self, keyword: &str) -> bool {
         let found = self.peek().is_some_and(|next| next.is(keyword));
         if found {
             self.next();
@@ -54,7 +54,7 @@ impl<'a> Words<'a> {
 
     /// Goes past the keyword, which has to come next.
     pub(super) fn expect(&mut self, keyword: &str) -> Outcome<()> {
-        if self.take(keyword) { Ok(()) } else { Err(self.unexpected()) }
+        if self.pass(keyword) { Ok(()) } else { Err(self.unexpected()) }
     }
 
     /// The name that comes next, quoted or not.

@@ -4,7 +4,7 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Field};
 use datafusion::error::Result;
 use datafusion::execution::context::SessionContext;
 use datafusion::logical_expr::{
@@ -31,12 +31,15 @@ enum Always {
     /// An integer of four bytes that is not known.
     NoNumber,
     Number(i64),
+    /// A pair of `x` and `n` that is not known.
+    NoPair,
 }
 
-use Always::{No, NoNumber, NoText, Number, Text, Yes};
+use Always::{No, NoNumber, NoPair, NoText, Number, Text, Yes};
 
 /// Functions with one answer.
 const CONSTANTS: &[(&str, Always)] = &[
+    ("_pg_expandarray", NoPair),
     ("col_description", NoText),
     ("has_any_column_privilege", Yes),
     ("has_column_privilege", Yes),
@@ -88,6 +91,11 @@ const CONSTANTS: &[(&str, Always)] = &[
     ("pg_type_is_visible", Yes),
     ("row_security_active", No),
     ("shobj_description", NoText),
+    ("to_regclass", NoNumber),
+    ("to_regnamespace", NoNumber),
+    ("to_regproc", NoNumber),
+    ("to_regrole", NoNumber),
+    ("to_regtype", NoNumber),
     ("txid_current", Number(1)),
 ];
 
@@ -153,17 +161,26 @@ impl ScalarUDFImpl for Constant {
             Yes | No => DataType::Boolean,
             NoNumber => DataType::Int32,
             Number(_) => DataType::Int64,
+            NoPair => pair(),
         })
     }
 
     fn invoke_with_args(&self, _arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        Ok(ColumnarValue::Scalar(match self.answer {
+        let value = match self.answer {
             NoText => ScalarValue::Utf8(None),
             Text(text) => ScalarValue::Utf8(Some(text.to_owned())),
             Yes => ScalarValue::Boolean(Some(true)),
             No => ScalarValue::Boolean(Some(false)),
             NoNumber => ScalarValue::Int32(None),
             Number(number) => ScalarValue::Int64(Some(number)),
-        }))
+            NoPair => ScalarValue::try_from(&pair())?,
+        };
+        Ok(ColumnarValue::Scalar(value))
     }
+}
+
+/// An element of an array, and its place.
+fn pair() -> DataType {
+    let fields = [("x", DataType::Int16), ("n", DataType::Int32)];
+    DataType::Struct(fields.map(|(name, kind)| Field::new(name, kind, true)).to_vec().into())
 }

@@ -1,0 +1,141 @@
+//! What a statement itself says of its parameters' types, where the engine
+//! looks no further than at the place of each.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+use datafusion::sql::sqlparser::ast::{Expr, Statement, Value, VisitMut, VisitorMut};
+use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::sqlparser::parser::Parser;
+use pgwire::api::Type;
+
+use super::lex::{Lexer, Token};
+use super::types::type_by_name;
+
+/// How deep a statement may nest to be looked at.
+const NESTING_MAX: usize = 50;
+
+/// What was found in a statement.
+#[derive(Debug, Default)]
+pub(super) struct Hints {
+    /// The type of a parameter, by its number, from the cast around it.
+    types: BTreeMap<usize, Type>,
+    /// The statement with the casts that the engine needs.
+    pub(super) text: Option<String>,
+}
+
+impl Hints {
+    /// Of the parameter at this position, counted from 0.
+    pub(super) fn of(&self, position: usize) -> Option<Type> {
+        self.types.get(&(position + 1)).cloned()
+    }
+}
+
+/// Looks at `text`, whose client says the types `said`.
+pub(super) fn hints(text: &str, said: &[Option<Type>]) -> Hints {
+    let mut finder = Finder { said, hints: Hints::default(), is_changed: false };
+    let has_parameters = Lexer::new(text).any(|token| matches!(token, Token::Parameter(_)));
+    if let Some(mut statement) = has_parameters.then(|| parse(text)).flatten() {
+        let _ = statement.visit(&mut finder);
+        if finder.is_changed {
+            finder.hints.text = Some(statement.to_string());
+        }
+    }
+    finder.hints
+}
+
+fn parse(text: &str) -> Option<Statement> {
+    let dialect = PostgreSqlDialect {};
+    let parser = Parser::new(&dialect).with_recursion_limit(NESTING_MAX);
+    let mut statements = parser.try_with_sql(text).ok()?.parse_statements().ok()?;
+    statements.pop().filter(|_| statements.is_empty())
+}
+
+struct Finder<'a> {
+    said: &'a [Option<Type>],
+    hints: Hints,
+    is_changed: bool,
+}
+
+impl VisitorMut for Finder<'_> {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<()> {
+        match expression {
+            Expr::Cast { expr, data_type, .. } => {
+                let name = data_type.to_string().to_lowercase();
+                let name = name.split('(').next().unwrap_or_default().trim().to_owned();
+                if let (Some(number), Some(kind)) = (number_of(expr), type_by_name(&name)) {
+                    self.hints.types.entry(number).or_insert(kind);
+                }
+            }
+            Expr::AnyOp { right, .. } | Expr::AllOp { right, .. } => {
+                if let Some(number) = number_of(right) {
+                    self.be_array(number, right);
+                }
+            }
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+impl Finder<'_> {
+    /// `= ANY($1)` takes an array, which the engine does not guess.
+    fn be_array(&mut self, number: usize, right: &mut Expr) {
+        let said = number.checked_sub(1).and_then(|at| self.said.get(at).cloned().flatten());
+        let (kind, name) = match said {
+            Some(Type::INT2_ARRAY) => (Type::INT2_ARRAY, "SMALLINT[]"),
+            Some(Type::INT4_ARRAY) => (Type::INT4_ARRAY, "INT[]"),
+            Some(Type::INT8_ARRAY) => (Type::INT8_ARRAY, "BIGINT[]"),
+            Some(Type::DATE_ARRAY) => (Type::DATE_ARRAY, "DATE[]"),
+            Some(Type::FLOAT8_ARRAY) => (Type::FLOAT8_ARRAY, "DOUBLE[]"),
+            _ => (Type::TEXT_ARRAY, "TEXT[]"),
+        };
+        let cast = format!("${number}::{name}");
+        let dialect = PostgreSqlDialect {};
+        let parsed =
+            Parser::new(&dialect).try_with_sql(&cast).and_then(|mut parser| parser.parse_expr());
+        if let Ok(cast) = parsed {
+            self.hints.types.insert(number, kind);
+            self.is_changed = true;
+            *right = cast;
+        }
+    }
+}
+
+/// The number of a parameter that stands alone.
+fn number_of(expression: &Expr) -> Option<usize> {
+    match expression {
+        Expr::Nested(inner) => number_of(inner),
+        Expr::Value(value) => match &value.value {
+            Value::Placeholder(name) => name.strip_prefix('$')?.parse().ok(),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cast_says_what_its_parameter_is() {
+        let text = "SELECT $1::bigint, CAST($2 AS numeric(10, 2)), $3::text[], $4 FROM t";
+        let found = hints(text, &[]);
+        assert_eq!(found.text, None);
+        let expected = [Some(Type::INT8), Some(Type::NUMERIC), Some(Type::TEXT_ARRAY), None];
+        assert_eq!([0, 1, 2, 3].map(|at| found.of(at)), expected);
+    }
+
+    #[test]
+    fn any_of_a_parameter_is_any_of_an_array() {
+        let found = hints("SELECT 1 FROM t WHERE a = ANY($1)", &[]);
+        assert_eq!(found.of(0), Some(Type::TEXT_ARRAY));
+        assert_eq!(found.text.as_deref(), Some("SELECT 1 FROM t WHERE a = ANY($1::TEXT[])"));
+        let found = hints("SELECT 1 FROM t WHERE a = ANY(($1))", &[Some(Type::INT8_ARRAY)]);
+        assert!(found.text.is_some_and(|text| text.contains("$1::BIGINT[]")));
+        assert_eq!(hints("SELECT 'any($1)' FROM t", &[]).text, None);
+    }
+}
