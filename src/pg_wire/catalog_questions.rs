@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, Query,
-    Statement, Value, VisitMut, VisitorMut, visit_relations, visit_relations_mut,
+    AccessExpr, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
+    FunctionArguments, Ident, ObjectName, Query, Statement, Subscript, Value, ValueWithSpan,
+    VisitMut, VisitorMut, visit_relations, visit_relations_mut,
 };
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
@@ -213,13 +214,55 @@ impl VisitorMut for Known<'_> {
     }
 
     fn post_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<()> {
-        if let Expr::Function(function) = expression
-            && let Some(value) = self.value(function)
-        {
-            *expression = Expr::Value(value.into());
+        match expression {
+            Expr::Function(function) => {
+                if let Some(value) = self.value(function) {
+                    *expression = Expr::Value(value.into());
+                }
+            }
+            Expr::CompoundFieldAccess { access_chain, .. } => {
+                access_chain.iter_mut().for_each(by_subscript);
+            }
+            Expr::Like { pattern, escape_char, .. } | Expr::ILike { pattern, escape_char, .. } => {
+                escape_by_backslash(pattern, escape_char)
+            }
+            _ => {}
         }
         ControlFlow::Continue(())
     }
+}
+
+/// `(x).n` as `(x)['n']`, which the engine reads.
+fn by_subscript(access: &mut AccessExpr) {
+    if let AccessExpr::Dot(Expr::Identifier(field)) = access {
+        let index = Expr::Value(Value::SingleQuotedString(field.value.clone()).into());
+        *access = AccessExpr::Subscript(Subscript::Index { index });
+    }
+}
+
+/// The engine's LIKE knows the backslash only.
+fn escape_by_backslash(pattern: &mut Box<Expr>, escape: &mut Option<ValueWithSpan>) {
+    let Some(Value::SingleQuotedString(sign)) = escape.as_ref().map(|value| &value.value) else {
+        return;
+    };
+    if sign == "\\" {
+        return;
+    }
+    let text = |text: &str| Expr::Value(Value::SingleQuotedString(text.to_owned()).into());
+    let replaced = [pattern.as_ref().clone(), text(sign), text("\\")];
+    let arguments = replaced.map(|one| FunctionArg::Unnamed(FunctionArgExpr::Expr(one))).to_vec();
+    let list = FunctionArgumentList { duplicate_treatment: None, args: arguments, clauses: vec![] };
+    **pattern = Expr::Function(Function {
+        name: ObjectName::from(vec![Ident::new("replace")]),
+        uses_odbc_syntax: false,
+        parameters: FunctionArguments::None,
+        args: FunctionArguments::List(list),
+        filter: None,
+        null_treatment: None,
+        over: None,
+        within_group: vec![],
+    });
+    *escape = None;
 }
 
 impl Known<'_> {

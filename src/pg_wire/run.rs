@@ -21,7 +21,7 @@ use super::parameters::scalar;
 use super::placeholders::{Hints, hints};
 use super::rows::{Guard, Rows};
 use super::session::{Portal, PortalState, Prepared};
-use super::types::{arrow_type, element_type, pg_type, type_by_name};
+use super::types::{arrow_type, element_type, pg_type, type_by_name, with_oids};
 use crate::engine::Statement;
 
 /// What a statement answers.
@@ -61,7 +61,7 @@ impl Connection {
                 }
                 let described = self.describe(&prepared.asked, guard).await?;
                 prepared.types = parameter_types(types, &hints, &described.parameters);
-                prepared.columns = Some(renamed(described.columns, text));
+                prepared.columns = Some(prepared.announced(described.columns));
             }
             Command::Declare { start, .. } => {
                 let inner = text.get(*start..).unwrap_or_default().trim();
@@ -183,7 +183,7 @@ impl Connection {
             async { door.engine.sql(view, &principal, &statement).await.map_err(Fault::from) };
         let stream = guard.run(&mut self.wire, asking).await?;
         let columns = prepared.columns.clone();
-        let columns = columns.unwrap_or_else(|| renamed(stream.schema(), &prepared.text));
+        let columns = columns.unwrap_or_else(|| prepared.announced(stream.schema()));
         if columns.fields().len() != stream.schema().fields().len() {
             return Err(Fault::new("0A000", "cached plan must not change result type"));
         }
@@ -333,6 +333,14 @@ impl Connection {
             }
             other => Err(Fault::new("XX000", format!("{other:?} is no command of a transaction"))),
         }
+    }
+}
+
+impl Prepared {
+    /// The columns of the engine, as the client is told of them.
+    fn announced(&self, columns: SchemaRef) -> SchemaRef {
+        let columns = renamed(columns, &self.text);
+        if self.is_catalog { Arc::new(with_oids(&columns)) } else { columns }
     }
 }
 

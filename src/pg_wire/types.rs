@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema};
-use arrow_pg::datatypes::field_into_pg_type;
+use arrow_pg::datatypes::{PG_OID_ALIAS_KEY, field_into_pg_type};
 use pgwire::api::Type;
 use pgwire::messages::data::{FieldDescription, RowDescription};
 
@@ -58,6 +58,13 @@ pub(super) fn pg_type(field: &Arc<Field>) -> Type {
 /// The type of arrays of `inner`; arrays of anything else are texts with JSON.
 fn array_type(inner: &Arc<Field>) -> Type {
     match pg_type(inner) {
+        Type::TEXT if !is_text(inner.data_type()) => Type::TEXT,
+        element => array_of(&element).unwrap_or(Type::TEXT),
+    }
+}
+
+fn array_of(element: &Type) -> Option<Type> {
+    Some(match *element {
         Type::BOOL => Type::BOOL_ARRAY,
         Type::INT2 => Type::INT2_ARRAY,
         Type::INT4 => Type::INT4_ARRAY,
@@ -69,9 +76,9 @@ fn array_type(inner: &Arc<Field>) -> Type {
         Type::TIMESTAMP => Type::TIMESTAMP_ARRAY,
         Type::TIMESTAMPTZ => Type::TIMESTAMPTZ_ARRAY,
         Type::OID => Type::OID_ARRAY,
-        Type::TEXT if is_text(inner.data_type()) => Type::TEXT_ARRAY,
-        _ => Type::TEXT,
-    }
+        Type::TEXT => Type::TEXT_ARRAY,
+        _ => return None,
+    })
 }
 
 /// Whether values are texts themselves, and not JSON of something.
@@ -104,6 +111,21 @@ fn modifier(data_type: &DataType) -> i32 {
         }
         _ => -1,
     }
+}
+
+/// The columns of a question about catalogs: a list of four-byte integers is
+/// one of numbers of objects there.
+pub(super) fn with_oids(columns: &Schema) -> Schema {
+    let fields = columns.fields().iter().map(|field| match field.data_type() {
+        DataType::List(inner) if *inner.data_type() == DataType::Int32 => {
+            let oid = [(PG_OID_ALIAS_KEY.to_owned(), "oid".to_owned())];
+            let inner = inner.as_ref().clone().with_metadata(oid.into());
+            let list = DataType::List(Arc::new(inner));
+            Arc::new(field.as_ref().clone().with_data_type(list))
+        }
+        _ => Arc::clone(field),
+    });
+    Schema::new(fields.collect::<Vec<_>>())
 }
 
 /// The Arrow type that values of a parameter of this type have.
@@ -158,8 +180,7 @@ pub(super) fn element_type(kind: &Type) -> Option<Type> {
 /// A type by the name that a statement gives it.
 pub(super) fn type_by_name(name: &str) -> Option<Type> {
     if let Some(element) = name.strip_suffix("[]") {
-        let element = arrow_type(&type_by_name(element)?)?;
-        return Some(array_type(&Arc::new(Field::new("item", element, true))));
+        return array_of(&type_by_name(element)?);
     }
     Some(match name {
         "bool" | "boolean" => Type::BOOL,
@@ -217,6 +238,15 @@ mod tests {
         assert_eq!(type_by_name("double precision"), Some(Type::FLOAT8));
         assert_eq!(type_by_name("bigint[]"), Some(Type::INT8_ARRAY));
         assert_eq!(type_by_name("text[]"), Some(Type::TEXT_ARRAY));
+        assert_eq!(type_by_name("oid[]"), Some(Type::OID_ARRAY));
         assert_eq!(type_by_name("polygon"), None);
+    }
+
+    #[test]
+    fn lists_of_numbers_of_objects_are_known_as_such() {
+        let list = Field::new("x", DataType::new_list(DataType::Int32, true), true);
+        let plain = Schema::new(vec![list]);
+        assert_eq!(pg_type(&plain.fields()[0]), Type::INT4_ARRAY);
+        assert_eq!(pg_type(&with_oids(&plain).fields()[0]), Type::OID_ARRAY);
     }
 }

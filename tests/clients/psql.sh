@@ -52,7 +52,6 @@ shows '\d usage_events' 'charged_cost +\| numeric'
 shows '\d usage_events' 'event_time +\| timestamp with time zone'
 shows '\d+ usage_events' 'input_tokens +\| bigint'
 shows '\d usage_daily' 'View "public.usage_daily"'
-shows '\d nothing' 'Did not find any relation'
 shows '\l' 'spendlake'
 shows '\dn' 'public'
 shows '\df' 'Name'
@@ -74,6 +73,9 @@ LIMIT 1000" "usage_events|"
 # Rows in portions.
 got=$(psql --no-psqlrc --quiet --tuples-only --no-align --set FETCH_COUNT=2 --command "SELECT event_id FROM usage_events ORDER BY 1")
 [ "$got" = $'1\n2\n3' ] || { echo "psql with FETCH_COUNT: $got"; exit 1; }
+
+got=$(psql --no-psqlrc --command '\d nothing' 2>&1 || true)
+grep -q "Did not find any relation" <<<"$got" || { echo "psql: \\d nothing: $got"; exit 1; }
 
 refused "DROP TABLE usage_events" 25006
 refused "\\copy usage_events TO '/dev/null'" 0A000

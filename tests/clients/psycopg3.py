@@ -65,7 +65,7 @@ with connect() as connection:
         cursor.itersize = 2
         check_rows(list(cursor.execute(EVENTS)))
     with connection.cursor(name="binary", binary=True) as cursor:
-        cursor.execute("SELECT value FROM generate_series(1, %s) AS t(value) ORDER BY 1", (1000,))
+        cursor.execute("SELECT value FROM generate_series(1, 1000) AS t(value) WHERE value >= %s ORDER BY 1", (1,))
         assert [row[0] for row in cursor.fetchmany(3)] == [1, 2, 3]
         assert len(cursor.fetchall()) == 997
 
