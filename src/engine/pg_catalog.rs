@@ -7,13 +7,16 @@ mod tables;
 
 use std::sync::{Arc, LazyLock};
 
+use arrow::datatypes::DataType;
 use async_trait::async_trait;
 use datafusion::catalog::{SchemaProvider, TableProvider};
-use datafusion::datasource::ViewTable;
+use datafusion::datasource::{ViewTable, provider_as_source};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::context::SessionContext;
 use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::{Expr, LogicalPlanBuilder, lit};
+use datafusion::scalar::ScalarValue;
 use datafusion_pg_catalog::pg_catalog::context::EmptyContextProvider;
 use datafusion_pg_catalog::pg_catalog::generate_series_arg_coercion::CoerceIntArgsToBigInt;
 use datafusion_pg_catalog::pg_catalog::oid_type_planner::PgOidTypePlanner;
@@ -24,8 +27,9 @@ use tables::KnownTables;
 
 macro_rules! views {
     ($($name:literal),+ $(,)?) => {
-        /// `information_schema.…` of PostgreSQL, each under this name in
-        /// `pg_catalog`: the engine's own has its own names of types.
+        /// Views of our own: `information_schema.…` of PostgreSQL, each under
+        /// this name in `pg_catalog` (the engine's own has its own names of
+        /// types), and the settings.
         static VIEWS: &[(&str, &str)] = &[
             $(($name, include_str!(concat!("../../queries/pg_catalog/", $name, ".sql"))),)+
         ];
@@ -41,6 +45,7 @@ views![
     "information_schema_table_constraints",
     "information_schema_tables",
     "information_schema_views",
+    "pg_settings",
 ];
 
 /// The schema's name.
@@ -125,10 +130,26 @@ impl SchemaProvider for PgCatalogSchema {
             return self.plan(text).await.map(Some);
         }
         self.known.learn(self.tables.as_ref()).await?;
-        self.provider.table(name).await
+        let table = self.provider.table(name).await?;
+        match table {
+            Some(table) if name == "pg_class" => {
+                with_columns(table, &["relacl", "reloptions"]).map(Some)
+            }
+            table => Ok(table),
+        }
     }
 
     fn table_exist(&self, name: &str) -> bool {
         self.provider.table_exist(name) || VIEWS.iter().any(|(view, _)| *view == name)
     }
+}
+
+/// `table` with more columns, of lists that are not known.
+fn with_columns(table: Arc<dyn TableProvider>, names: &[&str]) -> Result<Arc<dyn TableProvider>> {
+    let list = ScalarValue::try_from(&DataType::new_list(DataType::Utf8, true))?;
+    let scan = LogicalPlanBuilder::scan("pg_class", provider_as_source(table), None)?;
+    let columns = scan.schema().columns().into_iter().map(Expr::Column);
+    let more = names.iter().map(|name| lit(list.clone()).alias(*name));
+    let all = columns.chain(more).collect::<Vec<_>>();
+    Ok(Arc::new(ViewTable::new(scan.project(all)?.build()?, None)))
 }

@@ -96,7 +96,7 @@ impl Questions {
             point_to_catalogs(name);
             ControlFlow::<()>::Continue(())
         });
-        let mut known = Known { facts, sets: Vec::new() };
+        let mut known = Known { facts, sets: Vec::new(), is_about_catalogs };
         let _ = statement.visit(&mut known);
         Some(Question { text: statement.to_string(), sets: known.sets, is_about_catalogs })
     }
@@ -191,6 +191,7 @@ impl VisitorMut for Names {
 /// Puts what the connection knows in the place of what asks for it.
 struct Known<'a> {
     facts: &'a Facts<'a>,
+    is_about_catalogs: bool,
     sets: Vec<(String, String, bool)>,
 }
 
@@ -198,8 +199,23 @@ impl VisitorMut for Known<'_> {
     type Break = ();
 
     /// The engine makes no array of a subquery. What the catalogs list by one
-    /// (options of tables, members of roles) is empty here.
+    /// (options of tables, members of roles, parts of composite types) is empty
+    /// here.
     fn pre_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<()> {
+        // In a statement over our own tables these are rows, not catalogs.
+        if !self.is_about_catalogs {
+            return ControlFlow::Continue(());
+        }
+        if let Expr::Subquery(query) = &*expression {
+            let lists = query.to_string().to_ascii_lowercase().contains("array_agg(");
+            if query.with.is_some() || lists {
+                *expression = Expr::Value(Value::Null.into());
+            }
+        }
+        if let Expr::Case { conditions, else_result, .. } = expression {
+            let results = conditions.iter_mut().map(|when| &mut when.result);
+            results.chain(else_result.as_deref_mut()).for_each(forget_subquery);
+        }
         if let Expr::Function(function) = &*expression {
             let name = function.name.to_string().to_ascii_lowercase();
             let is_list = name.ends_with("array_to_string")
@@ -220,7 +236,9 @@ impl VisitorMut for Known<'_> {
                     *expression = Expr::Value(value.into());
                 }
             }
-            Expr::CompoundFieldAccess { access_chain, .. } => {
+            Expr::CompoundFieldAccess { root, access_chain }
+                if matches!(**root, Expr::Nested(_)) =>
+            {
                 access_chain.iter_mut().for_each(by_subscript);
             }
             Expr::Like { pattern, escape_char, .. } | Expr::ILike { pattern, escape_char, .. } => {
@@ -229,6 +247,14 @@ impl VisitorMut for Known<'_> {
             _ => {}
         }
         ControlFlow::Continue(())
+    }
+}
+
+/// A branch that looks something up (the name of a collation, how a column
+/// counts): the engine plans no such branch, and nothing here has any.
+fn forget_subquery(branch: &mut Expr) {
+    if matches!(branch, Expr::Subquery(_)) {
+        *branch = Expr::Value(Value::Null.into());
     }
 }
 

@@ -212,9 +212,13 @@ impl Connection {
 
     /// What may end the statement that begins now.
     pub(super) fn guard(&self) -> Guard {
+        Guard { cancelled: self.key.begin(), deadline: self.deadline() }
+    }
+
+    /// Until when a statement that begins now may run, by the client's wish.
+    pub(super) fn deadline(&self) -> Option<Instant> {
         let timeout = self.session.settings.statement_timeout();
-        let deadline = timeout.map(|timeout| Instant::now() + timeout);
-        Guard { cancelled: self.key.begin(), deadline }
+        timeout.map(|timeout| Instant::now() + timeout)
     }
 
     /// The number that clients call a process.

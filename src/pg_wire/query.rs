@@ -38,6 +38,8 @@ impl Connection {
         let guard = self.guard();
         let mut outcome = Ok(());
         for statement in statements {
+            // A statement before may have set another time.
+            let guard = Guard { deadline: self.deadline(), ..guard.clone() };
             outcome = self.simple_statement(statement, &guard).await;
             if outcome.is_err() {
                 break;

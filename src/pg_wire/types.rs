@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema};
-use arrow_pg::datatypes::{PG_OID_ALIAS_KEY, field_into_pg_type};
+use arrow_pg::datatypes::{PG_OID_ALIAS_KEY, field_into_pg_type, into_pg_type};
 use pgwire::api::Type;
 use pgwire::messages::data::{FieldDescription, RowDescription};
 
@@ -51,7 +51,9 @@ pub(super) fn pg_type(field: &Arc<Field>) -> Type {
             array_type(inner)
         }
         DataType::Struct(_) | DataType::Map(..) => Type::TEXT,
-        _ => field_into_pg_type(field).unwrap_or(Type::TEXT),
+        // Numbers of objects; the mark may stray to columns of other types.
+        DataType::Int32 => field_into_pg_type(field).unwrap_or(Type::INT4),
+        other => into_pg_type(other).unwrap_or(Type::TEXT),
     }
 }
 

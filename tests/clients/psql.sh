@@ -61,7 +61,6 @@ shows '\ds' 'Did not find any'
 shows '\dp' 'usage_events'
 shows '\conninfo' 'database "spendlake"'
 shows '\timing' 'Timing'
-shows '\sf' 'function name is required' 2>/dev/null || true
 shows "EXPLAIN SELECT count(*) FROM usage_events" 'plan'
 
 # What psql asks when Tab is pressed after "SELECT * FROM usage_".

@@ -52,6 +52,7 @@ const CONSTANTS: &[(&str, Always)] = &[
     ("has_type_privilege", Yes),
     ("inet_client_addr", NoText),
     ("inet_server_addr", NoText),
+    ("json_build_object", NoText),
     ("obj_description", NoText),
     ("pg_advisory_unlock_all", NoText),
     ("pg_collation_is_visible", Yes),
