@@ -14,6 +14,7 @@ use datafusion::sql::sqlparser::parser::Parser;
 use datafusion_pg_catalog::pg_catalog::PG_CATALOG_TABLES;
 use datafusion_pg_catalog::sql::PostgresCompatibilityParser;
 
+use super::column_names::listed;
 use super::lex::{Lexer, Token};
 use super::settings::Settings;
 
@@ -65,6 +66,9 @@ pub(super) struct Question {
     pub(super) sets: Vec<(String, String, bool)>,
     /// Whether no table of ours is read.
     pub(super) is_about_catalogs: bool,
+    /// The answer without rows, for a question about something of which there
+    /// is nothing here (keys, indexes), should the engine not understand it.
+    pub(super) nothing: Option<String>,
 }
 
 /// Rewords questions about catalogs.
@@ -86,6 +90,8 @@ impl Questions {
         }
         let mut statement = parse(text)?;
         let is_about_catalogs = is_about_catalogs(&statement);
+        let nothing =
+            (is_about_catalogs && is_about_nothing(&statement)).then(|| without_rows(text));
         if is_about_catalogs
             && let Ok(mut reworded) = self.parser.parse(text)
             && reworded.len() == 1
@@ -98,7 +104,8 @@ impl Questions {
         });
         let mut known = Known { facts, sets: Vec::new(), is_about_catalogs };
         let _ = statement.visit(&mut known);
-        Some(Question { text: statement.to_string(), sets: known.sets, is_about_catalogs })
+        let (text, nothing) = (statement.to_string(), nothing.flatten());
+        Some(Question { text, sets: known.sets, is_about_catalogs, nothing })
     }
 }
 
@@ -142,6 +149,37 @@ fn is_about_catalogs(statement: &Statement) -> bool {
         if known { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     });
     all.is_continue()
+}
+
+/// Whether a catalog is read that lists what no table here has.
+fn is_about_nothing(statement: &Statement) -> bool {
+    const EMPTY: [&str; 7] = [
+        "pg_constraint",
+        "pg_index",
+        "pg_inherits",
+        "pg_policy",
+        "pg_rewrite",
+        "pg_statistic_ext",
+        "pg_trigger",
+    ];
+    let found = visit_relations(statement, |name: &ObjectName| {
+        let last = name.0.last().and_then(|part| part.as_ident());
+        let is_empty = last.is_some_and(|last| EMPTY.contains(&last.value.as_str()));
+        if is_empty { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    found.is_break()
+}
+
+/// A question with the same columns that has no rows.
+fn without_rows(text: &str) -> Option<String> {
+    let columns = listed(text)?.into_iter();
+    // Names twice the same are told apart: the client goes by their places.
+    let columns = columns.enumerate().map(|(at, name)| {
+        let name = Ident::with_quote('"', format!("{name}{}", " ".repeat(at)));
+        format!("CAST(NULL AS TEXT) AS {name}")
+    });
+    let columns = columns.collect::<Vec<_>>().join(", ");
+    Some(["SELECT ", &columns, " WHERE false"].concat())
 }
 
 /// `information_schema.columns` is `pg_catalog.information_schema_columns`:
@@ -215,6 +253,12 @@ impl VisitorMut for Known<'_> {
         if let Expr::Case { conditions, else_result, .. } = expression {
             let results = conditions.iter_mut().map(|when| &mut when.result);
             results.chain(else_result.as_deref_mut()).for_each(forget_subquery);
+            let mut results = conditions.iter().map(|when| &when.result);
+            let nothing = results.all(is_null) && else_result.as_deref().is_none_or(is_null);
+            if nothing {
+                *expression = Expr::Value(Value::Null.into());
+                return ControlFlow::Continue(());
+            }
         }
         if let Expr::Function(function) = &*expression {
             let name = function.name.to_string().to_ascii_lowercase();
@@ -230,11 +274,19 @@ impl VisitorMut for Known<'_> {
     }
 
     fn post_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<()> {
+        if let Expr::Function(function) = expression
+            && let Some(value) = self.value(function)
+        {
+            *expression = Expr::Value(value.into());
+        }
+        if !self.is_about_catalogs {
+            return ControlFlow::Continue(());
+        }
         match expression {
-            Expr::Function(function) => {
-                if let Some(value) = self.value(function) {
-                    *expression = Expr::Value(value.into());
-                }
+            // The columns of constraints are texts in these catalogs, and there
+            // are none.
+            Expr::CompoundFieldAccess { .. } if expression.to_string().contains("key[") => {
+                *expression = Expr::Value(Value::Null.into());
             }
             Expr::CompoundFieldAccess { root, access_chain }
                 if matches!(**root, Expr::Nested(_)) =>
@@ -256,6 +308,10 @@ fn forget_subquery(branch: &mut Expr) {
     if matches!(branch, Expr::Subquery(_)) {
         *branch = Expr::Value(Value::Null.into());
     }
+}
+
+fn is_null(expression: &Expr) -> bool {
+    matches!(expression, Expr::Value(value) if value.value == Value::Null)
 }
 
 /// `(x).n` as `(x)['n']`, which the engine reads.
@@ -378,5 +434,16 @@ mod tests {
     fn the_information_schema_has_the_names_of_sql() {
         let reworded = text("SELECT data_type FROM information_schema.columns WHERE true");
         assert!(reworded.contains("pg_catalog.information_schema_columns"), "{reworded}");
+    }
+
+    #[test]
+    fn what_nothing_here_has_may_be_answered_without_rows() {
+        let question = "SELECT conname AS name, conkey FROM pg_constraint";
+        let nothing = translate(question).and_then(|question| question.nothing);
+        let expected = "SELECT CAST(NULL AS TEXT) AS \"name\", CAST(NULL AS TEXT) AS \"conkey \" \
+                        WHERE false";
+        assert_eq!(nothing.as_deref(), Some(expected));
+        let tables = translate("SELECT relname FROM pg_class").expect("a question");
+        assert_eq!(tables.nothing, None);
     }
 }

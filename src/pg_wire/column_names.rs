@@ -26,6 +26,19 @@ pub(super) fn renamed(columns: SchemaRef, text: &str) -> SchemaRef {
     Arc::new(Schema::new(fields.collect::<Vec<_>>()))
 }
 
+/// The names of the columns of a statement; `None` where they are not all in
+/// its text.
+pub(super) fn listed(text: &str) -> Option<Vec<String>> {
+    let names = items(text)?.into_iter().map(|item| match item {
+        SelectItem::ExprWithAlias { alias, .. } => Some(alias.value),
+        SelectItem::UnnamedExpr(expression) => {
+            Some(figured(&expression).unwrap_or_else(|| "?column?".to_owned()))
+        }
+        _ => None,
+    });
+    names.collect()
+}
+
 /// What the statement selects.
 fn items(text: &str) -> Option<Vec<SelectItem>> {
     let dialect = PostgreSqlDialect {};

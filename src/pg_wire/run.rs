@@ -59,7 +59,14 @@ impl Connection {
                 if let Some(asked) = hints.text.take() {
                     prepared.asked = asked;
                 }
-                let described = self.describe(&prepared.asked, guard).await?;
+                let mut described = self.describe(&prepared.asked, guard).await;
+                if described.is_err()
+                    && let Some(nothing) = prepared.nothing.take()
+                {
+                    described = self.describe(&nothing, guard).await;
+                    prepared.asked = nothing;
+                }
+                let described = described?;
                 prepared.types = parameter_types(types, &hints, &described.parameters);
                 prepared.columns = Some(prepared.announced(described.columns));
             }
@@ -97,12 +104,12 @@ impl Connection {
             None
         };
         let is_catalog = question.as_ref().is_some_and(|question| question.is_about_catalogs);
-        let (asked, sets) = match question {
-            Some(question) => (question.text, question.sets),
-            None => (text.to_owned(), Vec::new()),
+        let (asked, sets, nothing) = match question {
+            Some(question) => (question.text, question.sets, question.nothing),
+            None => (text.to_owned(), Vec::new(), None),
         };
         let (text, types) = (text.to_owned(), Vec::new());
-        Prepared { text, asked, sets, command, types, columns: None, is_catalog }
+        Prepared { text, asked, nothing, sets, command, types, columns: None, is_catalog }
     }
 
     async fn describe(

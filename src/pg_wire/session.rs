@@ -33,6 +33,8 @@ pub(super) struct Prepared {
     pub(super) text: String,
     /// As the engine is asked; the same, except for questions about catalogs.
     pub(super) asked: String,
+    /// What the engine is asked instead, should it not understand.
+    pub(super) nothing: Option<String>,
     /// Settings that it changes on its way.
     pub(super) sets: Vec<(String, String, bool)>,
     pub(super) command: Command,
@@ -48,8 +50,8 @@ impl Prepared {
     pub(super) fn empty() -> Self {
         let (text, asked, types) = (String::new(), String::new(), Vec::new());
         let command = Command::SetTransaction;
-        let sets = Vec::new();
-        Self { text, asked, sets, command, types, columns: None, is_catalog: false }
+        let (sets, nothing) = (Vec::new(), None);
+        Self { text, asked, nothing, sets, command, types, columns: None, is_catalog: false }
     }
 
     pub(super) fn is_empty(&self) -> bool {
