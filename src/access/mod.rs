@@ -1,6 +1,7 @@
 //! Who may do and see what: principals, their roles, and the rows they reach.
 //! Decisions only; where credentials are kept is the directory's business.
 
+mod audited;
 mod authenticator;
 mod credential;
 mod grant;

@@ -16,6 +16,7 @@ mod shared;
 mod snapshot;
 mod store;
 mod tables;
+mod trail;
 
 #[cfg(test)]
 mod tests;
@@ -30,3 +31,4 @@ pub use shared::SharedDirectory;
 pub use snapshot::Directory;
 pub use store::{Closing, DirectoryStore, Erasure};
 pub use tables::TABLE_NAMES;
+pub use trail::AuditTrail;

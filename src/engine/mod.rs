@@ -16,7 +16,7 @@ mod tests;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -35,7 +35,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::access::Principal;
 use crate::config::Config;
-use crate::directory::SharedDirectory;
+use crate::directory::{AuditTrail, SharedDirectory};
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::flush::View;
 use catalog::{Audience, CATALOG, SCHEMA, ViewTables, session_state};
@@ -90,6 +90,8 @@ pub struct Engine {
     directory: DirectoryTables,
     permits: Arc<Semaphore>,
     limits: Arc<Limits>,
+    /// Writes down users' statements; empty where nobody wants that.
+    audit_trail: OnceLock<AuditTrail>,
 }
 
 impl Engine {
@@ -110,7 +112,14 @@ impl Engine {
             directory: DirectoryTables::new(directory),
             permits: Arc::new(Semaphore::new(config.query_concurrency_max)),
             limits: Arc::new(Limits::new(config)),
+            audit_trail: OnceLock::new(),
         })
+    }
+
+    /// Writes every later statement of a user to the audit log, whatever door
+    /// it comes through. The first trail stays.
+    pub fn set_audit_trail(&self, trail: AuditTrail) {
+        self.audit_trail.get_or_init(|| trail);
     }
 
     /// Replaces the static tables of all later sessions. A name that the lake
@@ -152,7 +161,7 @@ impl Engine {
     pub async fn sql(
         &self,
         view: Arc<View>,
-        _caller: &Principal,
+        caller: &Principal,
         statement: &Statement,
     ) -> Result<SqlStream> {
         let text = statement.text.as_str();
@@ -160,6 +169,10 @@ impl Engine {
             let bytes = text.len();
             let message = format!("the SQL text has {bytes} bytes; {SQL_BYTES_MAX} are allowed");
             return Err(Error::invalid(message));
+        }
+        // Before it runs: what broke off, or was refused, was tried too.
+        if let Some(trail) = self.audit_trail.get() {
+            trail.append(&caller.audit_of_sql(text)).await?;
         }
         let permit = self.admit().await?;
         let deadline = Instant::now() + self.limits.time;
