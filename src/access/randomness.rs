@@ -33,3 +33,23 @@ impl dyn Randomness {
         Ok(bytes)
     }
 }
+
+/// The same bytes for the same seed: for tests, never for secrets.
+#[cfg(test)]
+#[derive(Debug)]
+pub(crate) struct SeededRandomness(std::sync::Mutex<rand::rngs::StdRng>);
+
+#[cfg(test)]
+impl SeededRandomness {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(std::sync::Mutex::new(rand::SeedableRng::seed_from_u64(seed)))
+    }
+}
+
+#[cfg(test)]
+impl Randomness for SeededRandomness {
+    fn fill(&self, bytes: &mut [u8]) -> Result<()> {
+        rand::RngCore::fill_bytes(&mut *self.0.lock().expect("one thread"), bytes);
+        Ok(())
+    }
+}

@@ -1,6 +1,7 @@
 //! The HTTP API: routes, wire types, status codes, OpenAPI. A handler
 //! extracts, calls a question, and shapes the answer; it does no arithmetic.
 
+mod access;
 mod admission;
 mod answer;
 mod audit_log;
@@ -68,8 +69,13 @@ use crate::rollup::Dimension;
 use answer::{AnswerCache, AnswerName};
 use problem::{Problem, complete_problems};
 
+pub use access::{
+    AccessDoor, AccountAnswer, AccountBody, AccountChangeBody, AccountList, GrantBody,
+    MadeTokenAnswer, RotateBody, TokenAnswer, TokenBody, TokenList,
+};
 pub use gate::{
-    Authenticate, FailedAttempts, Gate, GateParts, Need, OperatorToken, Peer, Rule, Verb, rules,
+    Authenticate, FailedAttempts, Gate, GateParts, Need, OperatorToken, Peer, Rule, Verb,
+    cookies_of, rules,
 };
 
 pub use admission::AdmittedBody;

@@ -14,7 +14,10 @@ use super::observe;
 use super::operator_file::OperatorFile;
 use super::tls::ServerTls;
 use crate::access::Authenticator;
-use crate::api::{ApiState, Doors, Gate, GateParts, HealthState, OperatorToken, Peer, service};
+use crate::api::{
+    AccessDoor, ApiState, Doors, Gate, GateParts, HealthState, OperatorToken, Peer, cookies_of,
+    service,
+};
 use crate::directory::AuditTrail;
 use crate::error::{Context, ErrorKind, Result};
 
@@ -39,7 +42,11 @@ impl App {
         }))?;
         let replaying = Arc::clone(&self);
         let replay = tokio::spawn(async move {
-            if replaying.store.get().is_some() { Ok(()) } else { replaying.replay().await }
+            if replaying.store.get().is_none() {
+                replaying.replay().await?;
+            }
+            replaying.print_setup_url(address);
+            Ok(())
         });
         let (failed, mut failure) = tokio::sync::watch::channel(false);
         let watch = tokio::spawn(async move {
@@ -94,6 +101,24 @@ impl App {
         Gate::new(&self.config, parts)
     }
 
+    /// Tells the operator, and nobody else, where the first administrator is
+    /// set up: on standard error, never in the log.
+    fn print_setup_url(&self, address: SocketAddr) {
+        let Some(code) = self.authenticator.take_setup_code() else { return };
+        if self.config.insecure_anonymous {
+            // Nobody has to sign in.
+            return;
+        }
+        let scheme = if self.config.tls_certificate.is_empty() { "http" } else { "https" };
+        let here = format!("{scheme}://{address}");
+        let public_url = self.config.public_url.trim_end_matches('/');
+        let site = if public_url.is_empty() { &here } else { public_url };
+        eprintln!(
+            "nobody can sign in yet; within 15 minutes, make the first administrator at\n  \
+             {site}/setup?code={code}"
+        );
+    }
+
     /// Every route, over this data directory.
     pub fn service(&self) -> Result<axum::Router> {
         let store = Arc::clone(&self.store);
@@ -115,6 +140,10 @@ impl App {
             ingest: Arc::clone(&self.door),
             corrector: Arc::clone(&self.corrector),
             directory: Arc::clone(&self.directory),
+            access: AccessDoor {
+                authenticator: Arc::clone(&self.authenticator),
+                cookies: cookies_of(&self.config),
+            },
             prices: Arc::clone(&self.prices),
             health: Arc::new(health),
         };

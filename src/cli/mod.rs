@@ -1,6 +1,7 @@
 //! The command line: one verb a file. Standard output carries data, standard
 //! error carries talk, and the exit code says how it went.
 
+mod account;
 mod client;
 mod close;
 mod compact;
@@ -18,10 +19,12 @@ mod reconcile;
 mod remote;
 mod reprice;
 mod retention;
+mod roles;
 mod serve;
 mod settings;
 mod sql;
 mod target;
+mod token;
 mod verify;
 
 #[cfg(test)]
@@ -101,6 +104,8 @@ enum Verb {
     Demo(demo::DemoArgs),
     Import(import::ImportArgs),
     Directory(directory::DirectoryArgs),
+    Token(token::TokenArgs),
+    Account(account::AccountArgs),
     Reconcile(reconcile::ReconcileArgs),
     Close(close::CloseArgs),
     Forget(forget::ForgetArgs),
@@ -188,6 +193,8 @@ impl Verb {
         match self {
             Self::Import(_)
             | Self::Directory(_)
+            | Self::Token(_)
+            | Self::Account(_)
             | Self::Reconcile(_)
             | Self::Close(_)
             | Self::Forget(_)
@@ -211,6 +218,8 @@ impl Verb {
             Self::Demo(args) => args.run(session).await,
             Self::Import(args) => args.run(&session).await,
             Self::Directory(args) => args.run(&session).await,
+            Self::Token(args) => args.run(&session).await,
+            Self::Account(args) => args.run(&session).await,
             Self::Reconcile(args) => args.run(&session).await,
             Self::Close(args) => args.run(&session).await,
             Self::Forget(args) => args.run(&session).await,

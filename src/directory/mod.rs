@@ -4,6 +4,7 @@
 //! name.
 
 mod audit;
+mod credentials;
 mod edit;
 pub mod exchange;
 mod fields;
@@ -22,6 +23,10 @@ mod trail;
 mod tests;
 
 pub use audit::{Audit, AuditRecord};
+pub use credentials::{
+    AccountRecord, CredentialEdit, Credentials, IssuedSubject, SessionHolder, SessionRecord,
+    SetupRecord, TokenRecord,
+};
 pub use edit::{Change, Edit, Sighting, unknown};
 pub use fields::{Fault, Fields, RecordKind};
 pub use names::generated_name;
@@ -29,6 +34,6 @@ pub use records::{Details, DirectoryKind, Entry, Membership, NameSince, Origin, 
 pub use registrar::Registrar;
 pub use shared::SharedDirectory;
 pub use snapshot::Directory;
-pub use store::{Closing, DirectoryStore, Erasure};
+pub use store::{Closing, CredentialUse, DirectoryStore, Erasure};
 pub use tables::TABLE_NAMES;
 pub use trail::AuditTrail;

@@ -1,9 +1,6 @@
-//! Who gets in, and how far.
+//! Tokens, accounts and sessions: in both databases, over HTTP, and on the
+//! command line.
 
-mod attempts;
-mod audit;
-mod ingest;
-mod listening;
-mod roles;
-mod table;
-mod walk;
+mod command_line;
+mod routes;
+mod store;

@@ -181,7 +181,7 @@ fn refused_action(shown: &Credential) -> &'static str {
 }
 
 /// The cookie of a server with these settings.
-pub(crate) fn cookies_of(config: &Config) -> CookiePolicy {
+pub fn cookies_of(config: &Config) -> CookiePolicy {
     if config.serves_https() { CookiePolicy::Secure } else { CookiePolicy::Loopback }
 }
 

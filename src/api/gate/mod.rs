@@ -23,7 +23,7 @@ mod tests;
 pub(super) use open::open_gate;
 
 pub use failures::FailedAttempts;
-pub use layer::{Authenticate, Gate, GateParts};
+pub use layer::{Authenticate, Gate, GateParts, cookies_of};
 pub use operator::OperatorToken;
 pub use rules::{Need, Rule, Verb, rules};
 

@@ -3,8 +3,8 @@
 use axum::http::Method;
 
 use Need::{
-    Events, Manage, ManagePath, ManageQuery, Metrics, Open, Platform, Sql, Usage, UsageOfPath,
-    WholeUsage,
+    Events, Manage, ManagePath, ManageQuery, Metrics, Open, Platform, SignedIn, Sql, Usage,
+    UsageOfPath, WholeUsage,
 };
 use Verb::{Delete, Get, Post, Put};
 
@@ -104,6 +104,26 @@ const RULES: &[Rule] = &[
     rule(Get, "/readyz", Open),
     rule(Get, "/api/openapi.json", Open),
     rule(Get, "/metrics", Metrics),
+    // Who asks. What one may do with tokens, accounts and sessions follows
+    // from what one manages, which their own rules look at.
+    rule(Get, "/login", Open),
+    rule(Get, "/setup", Open),
+    rule(Post, "/api/login", Open),
+    rule(Post, "/api/logout", Open),
+    rule(Post, "/api/setup", Open),
+    rule(Get, "/api/me", SignedIn),
+    rule(Get, "/api/sessions", SignedIn),
+    rule(Delete, "/api/sessions/{id}", SignedIn),
+    rule(Get, "/api/tokens", SignedIn),
+    rule(Post, "/api/tokens", SignedIn),
+    rule(Get, "/api/tokens/{id}", SignedIn),
+    rule(Delete, "/api/tokens/{id}", SignedIn),
+    rule(Post, "/api/tokens/{id}/rotate", SignedIn),
+    rule(Get, "/api/accounts", SignedIn),
+    rule(Post, "/api/accounts", SignedIn),
+    rule(Get, "/api/accounts/{id}", SignedIn),
+    rule(Put, "/api/accounts/{id}", SignedIn),
+    rule(Delete, "/api/accounts/{id}", SignedIn),
     // Analytics.
     rule(Get, "/api/organizations/{id}/analytics/summary", UsageOfPath),
     rule(Get, "/api/organizations/{id}/analytics/trends", UsageOfPath),
