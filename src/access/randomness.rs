@@ -25,7 +25,7 @@ impl Randomness for SystemRandomness {
     }
 }
 
-impl dyn Randomness {
+impl dyn Randomness + '_ {
     /// `N` bytes.
     pub fn bytes<const N: usize>(&self) -> Result<[u8; N]> {
         let mut bytes = [0; N];

@@ -356,7 +356,7 @@ fn visible<'a>(
 
 fn check_room(edit: &CredentialEdit, owner: Option<&str>) -> Result<()> {
     let now = edit.now();
-    let holding = || edit.credentials().tokens().filter(|token| why_not(token, now).is_none());
+    let holding = || edit.credentials().tokens().filter(move |token| why_not(token, now).is_none());
     let full = |count: usize, whose: &str| {
         let message = format!("{whose} {count} tokens, which are the most; revoke some first");
         Err(Error::new(ErrorKind::LimitExceeded, message))

@@ -7,7 +7,6 @@ use crate::error::{Error, Result};
 
 /// A role over a part of the hierarchy.
 #[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Role")]
 pub(super) struct RoleArgs {
     /// What it may do
     #[arg(long, value_enum)]
