@@ -10,7 +10,8 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::expr::Placeholder;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::scalar::ScalarValue;
-use datafusion::sql::parser::{DFParserBuilder, Statement as Parsed};
+use datafusion::sql::parser::DFParserBuilder;
+pub(super) use datafusion::sql::parser::Statement as Parsed;
 use datafusion::sql::sqlparser::ast::Statement as Ansi;
 
 /// How deep parentheses and subqueries may nest.
@@ -108,8 +109,8 @@ fn kind_of(statement: &Parsed) -> String {
 
 /// The logical plan of one statement that only reads. Parameters are still
 /// open in it.
-pub(super) async fn plan(state: &SessionState, text: &str) -> Result<LogicalPlan> {
-    let plan = state.statement_to_plan(parse(text)?).await?;
+pub(super) async fn plan(state: &SessionState, statement: Parsed) -> Result<LogicalPlan> {
+    let plan = state.statement_to_plan(statement).await?;
     let read_only =
         SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
     read_only
@@ -158,7 +159,7 @@ fn note(found: &mut BTreeMap<usize, Option<DataType>>, placeholder: &Placeholder
 
 /// Columns and parameters of the statement in `text`.
 pub(super) async fn describe(state: &SessionState, text: &str) -> Result<Description> {
-    let plan = plan(state, text).await?;
+    let plan = plan(state, parse(text)?).await?;
     let parameters = parameter_types(&plan)?;
     // Coercion, which comes after planning, may change what a union or a CASE
     // answers. It cannot always be done while parameters are open.
