@@ -57,7 +57,7 @@ async fn an_answer_that_breaks_off_says_why_and_leaves_no_file() {
 }
 
 #[test]
-fn a_file_or_parameters_without_a_statement_are_refused() {
+fn a_parameter_without_a_value_is_named() {
     let folder = tempfile::tempdir().expect("folder");
     let output = run(folder.path(), &["sql", "SELECT $1", "--format", "csv"]);
     assert!(!output.status.success());
