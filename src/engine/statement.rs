@@ -119,42 +119,63 @@ pub(super) async fn plan(state: &SessionState, statement: Parsed) -> Result<Logi
     Ok(plan)
 }
 
+/// What the places of one parameter need.
+#[derive(Debug, Clone, PartialEq)]
+enum Need {
+    /// Any type would do.
+    Open,
+    One(DataType),
+    /// Different types.
+    Several,
+}
+
+impl Need {
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Open, need) | (need, Self::Open) => need,
+            (one, other) if one == other => one,
+            _ => Self::Several,
+        }
+    }
+}
+
 /// The types of the parameters of `plan`, by position.
 pub(super) fn parameter_types(plan: &LogicalPlan) -> Result<Vec<Option<DataType>>> {
-    let mut found: BTreeMap<usize, Option<DataType>> = BTreeMap::new();
+    let mut found: BTreeMap<usize, Need> = BTreeMap::new();
     plan.apply_with_subqueries(|node| {
+        // LIMIT and OFFSET count rows, which the planner does not say.
+        let count = matches!(node, LogicalPlan::Limit(_)).then_some(DataType::Int64);
         node.apply_expressions(|expression| {
             expression.apply(|part| {
                 if let Expr::Placeholder(placeholder) = part {
-                    note(&mut found, placeholder)?;
+                    let field = placeholder.field.as_ref();
+                    let typed = field.map(|field| field.data_type().clone());
+                    let need = typed.or_else(|| count.clone()).map_or(Need::Open, Need::One);
+                    let known = found.entry(position_of(placeholder)?).or_insert(Need::Open);
+                    *known = std::mem::replace(known, Need::Open).and(need);
                 }
                 Ok(TreeNodeRecursion::Continue)
             })
         })
     })?;
     let count = found.keys().next_back().map_or(0, |last| last + 1);
-    Ok((0..count).map(|at| found.remove(&at).flatten()).collect())
+    let types = (0..count).map(|at| match found.remove(&at) {
+        Some(Need::One(data_type)) => Some(data_type),
+        Some(Need::Open | Need::Several) | None => None,
+    });
+    Ok(types.collect())
 }
 
-fn note(found: &mut BTreeMap<usize, Option<DataType>>, placeholder: &Placeholder) -> Result<()> {
+/// Which of the values a placeholder stands for, from 0.
+fn position_of(placeholder: &Placeholder) -> Result<usize> {
     let id = &placeholder.id;
     let number = id.strip_prefix('$').and_then(|digits| digits.parse::<usize>().ok());
-    let position = number.filter(|number| (1..=PARAMETERS_MAX).contains(number));
-    let Some(position) = position else {
-        return Err(DataFusionError::Plan(format!(
+    let known = number.filter(|number| (1..=PARAMETERS_MAX).contains(number));
+    known.map(|number| number - 1).ok_or_else(|| {
+        DataFusionError::Plan(format!(
             "the parameter {id} has no number; parameters are $1, $2, … up to ${PARAMETERS_MAX}"
-        )));
-    };
-    let needed = placeholder.field.as_ref().map(|field| field.data_type().clone());
-    found
-        .entry(position - 1)
-        .and_modify(|known| {
-            if *known != needed {
-                *known = None;
-            }
-        })
-        .or_insert(needed);
-    Ok(())
+        ))
+    })
 }
 
 /// Columns and parameters of the statement in `text`.

@@ -117,9 +117,10 @@ impl Arriving {
     }
 
     /// Why the answer broke off, as far as the server knows.
-    async fn explain(&self, error: Error) -> Error {
-        let Some(id) = &self.statement_id else { return error };
-        match self.remote.statement_error(id).await {
+    async fn explain(self, error: Error) -> Error {
+        let Self { remote, statement_id, .. } = self;
+        let Some(id) = statement_id else { return error };
+        match remote.statement_error(&id).await {
             Some(reason) => Error::new(ErrorKind::LimitExceeded, format!("{error}: {reason}")),
             None => error,
         }

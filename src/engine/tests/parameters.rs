@@ -194,6 +194,11 @@ async fn a_description_tells_columns_and_parameters_without_running() {
             Some(DataType::Int64)
         ]
     );
+    let optional = "SELECT 1 FROM usage_events WHERE $1 IS NULL OR user_id = $1 OFFSET $2";
+    let optional = world.describe(optional).await.expect("described");
+    assert_eq!(optional.parameters, [Some(DataType::Utf8), Some(DataType::Int64)]);
+    let torn = "SELECT 1 FROM usage_events WHERE user_id = $1 OR input_tokens = $1";
+    assert_eq!(world.describe(torn).await.expect("described").parameters, [None]);
     let open = world.describe("SELECT $1").await.expect("described");
     assert_eq!(open.parameters, [None]);
     let endless = "SELECT count(*) FROM generate_series(1, 9000000000000000)";

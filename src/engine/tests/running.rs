@@ -126,7 +126,8 @@ async fn one_principal_never_keeps_another_waiting() {
     });
     let view = empty_view(folder.path());
     let greedy = analyst("greedy");
-    let start = || engine.sql(Arc::clone(&view), &greedy, &ENDLESS.into());
+    let endless = ENDLESS.into();
+    let start = || engine.sql(Arc::clone(&view), &greedy, &endless);
     let _running = (start().await.expect("first"), start().await.expect("second"));
     let error = start().await.expect_err("the third waits in vain");
     assert_eq!(error.kind(), ErrorKind::Busy);
