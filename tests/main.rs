@@ -25,3 +25,4 @@ mod routes;
 mod serving;
 mod sightings;
 mod sources;
+mod sql;

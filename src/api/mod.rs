@@ -200,6 +200,8 @@ pub fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(reconciliation::reconciliation))
         .routes(routes!(sightings::sightings))
         .routes(routes!(sql::sql))
+        .routes(routes!(sql::statements::statements))
+        .routes(routes!(sql::statements::statement, sql::statements::cancel_statement))
 }
 
 /// The OpenAPI document of [`routes()`].

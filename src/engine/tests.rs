@@ -1,5 +1,8 @@
 mod answers;
 mod fixture;
+mod kinds;
 mod limits;
+mod parameters;
 mod pruning;
 mod refusals;
+mod running;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, header};
+use axum::response::Response;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use spendlake::app::App;
@@ -114,8 +115,13 @@ impl TestApp {
         self.router = self.app.service().expect("routes");
     }
 
+    /// An answer whose body is still to be read.
+    pub(crate) async fn open(&self, request: Request<Body>) -> Response {
+        self.router.clone().oneshot(request).await.expect("an answer")
+    }
+
     pub(crate) async fn request(&self, request: Request<Body>) -> Answer {
-        let answer = self.router.clone().oneshot(request).await.expect("an answer");
+        let answer = self.open(request).await;
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
         let body = axum::body::to_bytes(answer.into_body(), usize::MAX).await.expect("a body");
         Answer { status, headers, body: body.to_vec() }
