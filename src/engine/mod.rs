@@ -6,10 +6,17 @@ mod catalog;
 mod directory_tables;
 mod errors;
 mod functions;
+mod harmless;
+mod layout;
 mod memory;
 mod prune;
 mod scan;
+mod static_wall;
 mod stream;
+mod system;
+mod tenant_exec;
+mod tenant_scan;
+mod wall;
 
 #[cfg(test)]
 mod tests;
@@ -33,12 +40,12 @@ use object_store::local::LocalFileSystem;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::access::Principal;
+use crate::access::{Permission, Principal, Reach};
 use crate::config::Config;
 use crate::directory::SharedDirectory;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::flush::View;
-use catalog::{Audience, CATALOG, SCHEMA, ViewTables, session_state};
+use catalog::{Audience, CATALOG, SCHEMA, ViewTables};
 use directory_tables::DirectoryTables;
 use errors::{Limits, explain, query_timeout};
 use memory::QueryMemory;
@@ -116,20 +123,14 @@ impl Engine {
     /// Replaces the static tables of all later sessions. A name that the lake
     /// or the directory uses is refused.
     pub fn set_static_tables(&self, tables: Vec<StaticTable>) -> Result<()> {
-        if let Some(table) = tables.iter().find(|table| catalog::is_reserved(&table.name)) {
-            let name = &table.name;
-            return Err(Error::invalid(format!("table {name} is one of our own names")));
-        }
+        tables.iter().try_for_each(check_static)?;
         self.static_tables.store(Arc::new(tables));
         Ok(())
     }
 
     /// Replaces one static table of all later sessions, or adds it.
     pub fn set_static_table(&self, table: StaticTable) -> Result<()> {
-        if catalog::is_reserved(&table.name) {
-            let name = &table.name;
-            return Err(Error::invalid(format!("table {name} is one of the lake's own names")));
-        }
+        check_static(&table)?;
         // Another table may be replaced at the same time: neither gets lost.
         self.static_tables.rcu(|tables| {
             let others = tables.iter().filter(|other| other.name != table.name).cloned();
@@ -141,10 +142,17 @@ impl Engine {
     /// A session in which every table and view reads exactly `view`. Nothing
     /// limits its time or text: it is for our own queries.
     pub fn session(&self, view: &Arc<View>) -> Result<SessionContext> {
-        Ok(SessionContext::new_with_state(self.state(view, Audience::Ourselves)?))
+        self.session_within(view, Reach::Everything)
     }
 
-    /// Runs one read-only statement of a user. Waits a bounded time for one of
+    /// A session as [`Engine::session`], in which every table and view holds
+    /// only the rows within `reach`.
+    pub fn session_within(&self, view: &Arc<View>, reach: Reach) -> Result<SessionContext> {
+        Ok(SessionContext::new_with_state(self.state(view, Audience::Ourselves, reach)?))
+    }
+
+    /// Runs one read-only statement of a user over the rows that `caller` may
+    /// ask of in SQL; nothing tells of any other. Waits a bounded time for one of
     /// `query_concurrency_max` places (`Busy`); what the text gets wrong is
     /// `Invalid`; reaching a limit is `LimitExceeded` and names the setting.
     /// The returned stream holds the place and the time limit; dropping it
@@ -152,7 +160,7 @@ impl Engine {
     pub async fn sql(
         &self,
         view: Arc<View>,
-        _caller: &Principal,
+        caller: &Principal,
         statement: &Statement,
     ) -> Result<SqlStream> {
         let text = statement.text.as_str();
@@ -163,7 +171,7 @@ impl Engine {
         }
         let permit = self.admit().await?;
         let deadline = Instant::now() + self.limits.time;
-        let state = self.state(&view, Audience::Users)?;
+        let state = self.state(&view, Audience::Users, caller.reach(Permission::RunSql))?;
         match timeout_at(deadline, stream::start(&state, text)).await {
             Ok(Ok(inner)) => Ok(SqlStream::new(inner, deadline, permit, Arc::clone(&self.limits))),
             Ok(Err(error)) => Err(explain(error, &self.limits)),
@@ -186,15 +194,29 @@ impl Engine {
         }
     }
 
-    fn state(&self, view: &Arc<View>, audience: Audience) -> Result<SessionState> {
+    fn state(&self, view: &Arc<View>, audience: Audience, reach: Reach) -> Result<SessionState> {
         let tables = ViewTables::new(
             audience,
             Arc::clone(view),
+            Arc::new(reach),
             [self.static_tables.load_full(), self.directory.current()?],
             Arc::clone(&self.template),
         );
-        Ok(session_state(&self.template, Arc::new(tables)))
+        Ok(tables.into_session())
     }
+}
+
+/// Whether `table` may stand beside the tables of the lake and the directory.
+fn check_static(table: &StaticTable) -> Result<()> {
+    let name = &table.name;
+    if catalog::is_reserved(name) {
+        return Err(Error::invalid(format!("table {name} is one of our own names")));
+    }
+    if !static_wall::has_rule(name) {
+        let message = format!("nobody decided who sees which rows of table {name}");
+        return Err(Error::internal(message));
+    }
+    Ok(())
 }
 
 /// Settings that every session shares.

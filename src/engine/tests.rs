@@ -3,3 +3,5 @@ mod fixture;
 mod limits;
 mod pruning;
 mod refusals;
+mod static_wall;
+mod wall;
