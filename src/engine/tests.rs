@@ -1,5 +1,6 @@
 mod answers;
 mod fixture;
+mod isolation;
 mod limits;
 mod pruning;
 mod refusals;
