@@ -106,10 +106,8 @@ mod tests {
             col("topic").is_null().or(col("user_id").is_not_null()),
             !col("quantity").eq(lit(1_i8)),
             col("charged_cost").gt(lit(cost)),
-            col("usage_date").between(
-                lit(ScalarValue::Date32(Some(1))),
-                lit(ScalarValue::Date32(Some(2))),
-            ),
+            col("usage_date")
+                .between(lit(ScalarValue::Date32(Some(1))), lit(ScalarValue::Date32(Some(2)))),
             col("topic").in_list(vec![lit("a"), lit("b")], true),
             like("%needle%", false),
             like("start%", false),

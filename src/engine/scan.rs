@@ -16,8 +16,8 @@ use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, Pa
 use datafusion::error::Result;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
-use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
 use datafusion::physical_plan::union::UnionExec;
+use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
 use datafusion::scalar::ScalarValue;
 use object_store::ObjectMeta;
 use object_store::path::Path;
@@ -135,11 +135,7 @@ pub(super) struct FileRead<'a> {
 }
 
 impl LakeScan {
-    pub(super) fn new(
-        source: &'static Source,
-        view: Arc<View>,
-        reach: Arc<Reach>,
-    ) -> Result<Self> {
+    pub(super) fn new(source: &'static Source, view: Arc<View>, reach: Arc<Reach>) -> Result<Self> {
         let root = std::path::absolute(&(source.snapshot)(&view).root)?;
         let root = Path::from_absolute_path(root)?;
         Ok(Self { source, schema: (source.spec.schema)(), view, reach, root })

@@ -62,9 +62,9 @@ pub(super) fn within(
         return Err(DataFusionError::Internal(format!("nobody decided who sees table {name}")));
     };
     let keep = match rule {
-        Rule::SomethingOf => {
-            judge(&table.batch, &Owners::ORGANIZATION, |id, _| Some(organizations.contains_key(id?)))
-        }
+        Rule::SomethingOf => judge(&table.batch, &Owners::ORGANIZATION, |id, _| {
+            Some(organizations.contains_key(id?))
+        }),
         Rule::Owned(owners) => {
             let organizations = with_teams_of_departments(organizations, others)?;
             judge(&table.batch, owners, |id, owner| holds(&organizations, id, owner))

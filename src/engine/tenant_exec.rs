@@ -19,8 +19,12 @@ use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::EquivalenceProperties;
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
-use datafusion::physical_plan::metrics::{Count, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet};
-use datafusion::physical_plan::stream::{RecordBatchReceiverStreamBuilder, RecordBatchStreamAdapter};
+use datafusion::physical_plan::metrics::{
+    Count, ExecutionPlanMetricsSet, MetricBuilder, MetricsSet,
+};
+use datafusion::physical_plan::stream::{
+    RecordBatchReceiverStreamBuilder, RecordBatchStreamAdapter,
+};
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning,
     PhysicalExpr, PlanProperties, ReplaceChildrenOptions,
@@ -168,7 +172,11 @@ impl ExecutionPlan for TenantScanExec {
 
 /// Starts reading one part; its stream gives what passed the wall. Dropping
 /// the stream ends the reading.
-fn passed(inside: &Arc<Inside>, part: usize, context: &Arc<TaskContext>) -> SendableRecordBatchStream {
+fn passed(
+    inside: &Arc<Inside>,
+    part: usize,
+    context: &Arc<TaskContext>,
+) -> SendableRecordBatchStream {
     let schema = inside.rows.schema();
     let mut builder = RecordBatchReceiverStreamBuilder::new(schema, BATCHES_AHEAD);
     let output = builder.tx();

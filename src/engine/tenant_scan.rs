@@ -84,6 +84,7 @@ fn physical(
     filters: &[Expr],
     schema: &SchemaRef,
 ) -> Result<Arc<dyn PhysicalExpr>> {
-    let filter = conjunction(filters.iter().cloned()).unwrap_or_else(|| datafusion::prelude::lit(false));
+    let filter =
+        conjunction(filters.iter().cloned()).unwrap_or_else(|| datafusion::prelude::lit(false));
     session.create_physical_expr(filter, &DFSchema::try_from(Arc::clone(schema))?)
 }

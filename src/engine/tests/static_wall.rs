@@ -80,15 +80,7 @@ fn check(reach: &Reach, expected: [&[&str]; 7]) {
 fn a_reader_of_the_whole_organization_sees_all_of_it() {
     check(
         &Reach::within("b", RowReach::Whole),
-        [
-            &["b/B"],
-            &["b/sales"],
-            &["b/red"],
-            &["b/ann"],
-            &["b/k5"],
-            &["b/ann/red"],
-            &["m1", "m4"],
-        ],
+        [&["b/B"], &["b/sales"], &["b/red"], &["b/ann"], &["b/k5"], &["b/ann/red"], &["m1", "m4"]],
     );
 }
 
@@ -153,11 +145,8 @@ fn the_owners_of_a_tables_rows_are_the_columns_that_it_has() {
         let schema = (source.spec.schema)();
         let has = |name: &'static str| schema.field_with_name(name).ok().map(|_| name);
         assert_eq!(has(ORGANIZATION), Some(ORGANIZATION), "{}", source.name);
-        let owners = Owners {
-            team: has("team_id"),
-            department: has("department"),
-            user: has("user_id"),
-        };
+        let owners =
+            Owners { team: has("team_id"), department: has("department"), user: has("user_id") };
         assert_eq!(source.owners, owners, "{}", source.name);
     }
 }

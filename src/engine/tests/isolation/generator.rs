@@ -200,7 +200,9 @@ impl<'a> Generator<'a> {
             3 => format!("{text} LIKE {}", self.pick(&["'%-1%'", "'w%'", "'%a_k%'", "'%'"])),
             4 => format!("{text} IS {} NULL", self.pick(&["", "NOT"])),
             5 => match self.column_of(table, &[Kind::Number]) {
-                Some((name, _)) => format!("{alias}{name} {} {number}", self.pick(&["=", "<", ">"])),
+                Some((name, _)) => {
+                    format!("{alias}{name} {} {number}", self.pick(&["=", "<", ">"]))
+                }
                 None => format!("length({text}) > {}", number % 12),
             },
             6 => format!("{alias}organization_id = {constant}"),
@@ -208,7 +210,10 @@ impl<'a> Generator<'a> {
                 Some((name, _)) => format!("{alias}{name} >= '2026-01-0{}'", number % 4 + 1),
                 None => format!("{text} ILIKE '%O%'"),
             },
-            8 => format!("regexp_like({text}, {})", self.pick(&["'[0-3]$'", "'leak'", "'(w|W)ord'", "'('"])),
+            8 => format!(
+                "regexp_like({text}, {})",
+                self.pick(&["'[0-3]$'", "'leak'", "'(w|W)ord'", "'('"])
+            ),
             9 => format!("{text} BETWEEN {constant} AND {}", self.text()),
             10 => format!("{text} ~ {}", self.pick(&["'^w'", "'-2-'", "'['"])),
             11 => format!("starts_with({text}, substr({text}, 1, {}))", number % 4),
@@ -235,7 +240,10 @@ impl<'a> Generator<'a> {
             (Kind::Text, 1) => format!("split_part({name}, '-', 2)"),
             (Kind::Text, 2) => format!("md5({name})"),
             (Kind::Text, 3) => format!("regexp_replace({name}, '[0-9]', '#')"),
-            (Kind::Text, 4) => format!("{name} || '/' || coalesce({}, '-')", format!("{alias}{}", self.text_column(table))),
+            (Kind::Text, 4) => format!(
+                "{name} || '/' || coalesce({}, '-')",
+                format!("{alias}{}", self.text_column(table))
+            ),
             (Kind::Number, 0) => format!("{name} * 2 - 1"),
             (Kind::Money, 0) => format!("round({name}, 6)"),
             (Kind::Date, 0) => format!("date_trunc('week', {name})"),
@@ -250,9 +258,8 @@ impl<'a> Generator<'a> {
 
     fn values(&mut self, table: &'a Table, alias: &str) -> String {
         let count = self.random.random_range(1..4);
-        let values: Vec<String> = (0..count)
-            .map(|at| format!("{} AS c{at}", self.value(table, alias)))
-            .collect();
+        let values: Vec<String> =
+            (0..count).map(|at| format!("{} AS c{at}", self.value(table, alias))).collect();
         values.join(", ")
     }
 
@@ -302,7 +309,9 @@ impl<'a> Generator<'a> {
             0 => {
                 let limit = self.random.random_range(0..20);
                 let offset = self.pick(&["", " OFFSET 3"]);
-                loose(format!("SELECT {distinct}{values} FROM {name}{filter} LIMIT {limit}{offset}"))
+                loose(format!(
+                    "SELECT {distinct}{values} FROM {name}{filter} LIMIT {limit}{offset}"
+                ))
             }
             1 => {
                 let order = self.plain(table);
@@ -336,14 +345,24 @@ impl<'a> Generator<'a> {
                  GROUP BY GROUPING SETS (({second}), ()){having}"
             ),
             3 => format!("SELECT count(*) FROM (SELECT DISTINCT {first} FROM {name}{filter})"),
-            _ => format!("SELECT {first}, {aggregates} FROM {name}{filter} GROUP BY {first}{having}"),
+            _ => {
+                format!("SELECT {first}, {aggregates} FROM {name}{filter} GROUP BY {first}{having}")
+            }
         })
     }
 
     fn joined(&mut self) -> Statement {
         let left = self.table();
         let right = if self.chance(30) { left } else { self.table() };
-        let kind = self.pick(&["JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN", "LEFT SEMI JOIN", "LEFT ANTI JOIN", "CROSS JOIN"]);
+        let kind = self.pick(&[
+            "JOIN",
+            "LEFT JOIN",
+            "RIGHT JOIN",
+            "FULL JOIN",
+            "LEFT SEMI JOIN",
+            "LEFT ANTI JOIN",
+            "CROSS JOIN",
+        ]);
         let (l, r) = (self.text_column(left), self.text_column(right));
         let on = match self.random.random_range(0..4) {
             _ if kind == "CROSS JOIN" => String::new(),
@@ -400,7 +419,9 @@ impl<'a> Generator<'a> {
         let operation = self.pick(&["UNION", "UNION ALL", "INTERSECT", "EXCEPT", "INTERSECT ALL"]);
         let (one, two) = (self.texts(), self.texts());
         match self.random.random_range(0..4) {
-            0 => exact(format!("WITH x AS ({one}), y AS ({two}) SELECT count(*) FROM x, y WHERE x.t = y.t")),
+            0 => exact(format!(
+                "WITH x AS ({one}), y AS ({two}) SELECT count(*) FROM x, y WHERE x.t = y.t"
+            )),
             1 => {
                 let table = self.table();
                 let text = self.text_column(table);
@@ -421,11 +442,19 @@ impl<'a> Generator<'a> {
         let (part, order) = (self.text_column(table), self.plain(table));
         let number = self.number_column(table);
         match self.random.random_range(0..5) {
-            0 => exact(format!("SELECT {part}, rank() OVER (PARTITION BY {part} ORDER BY {order}) FROM {name}{filter}")),
-            1 => exact(format!("SELECT {part}, sum({number}) OVER (PARTITION BY {part} ORDER BY {order}) FROM {name}{filter}")),
+            0 => exact(format!(
+                "SELECT {part}, rank() OVER (PARTITION BY {part} ORDER BY {order}) FROM {name}{filter}"
+            )),
+            1 => exact(format!(
+                "SELECT {part}, sum({number}) OVER (PARTITION BY {part} ORDER BY {order}) FROM {name}{filter}"
+            )),
             2 => exact(format!("SELECT count(*) OVER (), {part} FROM {name}{filter}")),
-            3 => loose(format!("SELECT {part}, row_number() OVER (ORDER BY {order}), lag({part}) OVER (ORDER BY {order}) FROM {name}{filter}")),
-            _ => loose(format!("SELECT {part}, avg({number}) OVER (PARTITION BY {part}) FROM {name}{filter} QUALIFY row_number() OVER (PARTITION BY {part} ORDER BY {order}) = 1")),
+            3 => loose(format!(
+                "SELECT {part}, row_number() OVER (ORDER BY {order}), lag({part}) OVER (ORDER BY {order}) FROM {name}{filter}"
+            )),
+            _ => loose(format!(
+                "SELECT {part}, avg({number}) OVER (PARTITION BY {part}) FROM {name}{filter} QUALIFY row_number() OVER (PARTITION BY {part} ORDER BY {order}) = 1"
+            )),
         }
     }
 
@@ -462,7 +491,9 @@ impl<'a> Generator<'a> {
             25 => format!("SELECT version(), pi(), {text}"),
             26 => format!("CREATE TABLE t AS SELECT * FROM {name}"),
             27 => format!("SELECT * FROM spendlake.public.{name} LIMIT 1; SELECT 1"),
-            28 => format!("SELECT organization_id FROM spendlake.public.{name} WHERE organization_id = {text}"),
+            28 => format!(
+                "SELECT organization_id FROM spendlake.public.{name} WHERE organization_id = {text}"
+            ),
             _ => format!("DELETE FROM {name} WHERE organization_id = {text}"),
         })
     }

@@ -69,7 +69,8 @@ impl Lakes {
         let lake = |name: &str, others| {
             let mut world = world(&folder.path().join(name), history, &reach, others);
             let state = world.engine.template.as_ref().clone();
-            let config = state.config().clone().with_target_partitions(partitions).with_batch_size(16);
+            let config =
+                state.config().clone().with_target_partitions(partitions).with_batch_size(16);
             let state = SessionStateBuilder::new_from_existing(state).with_config(config).build();
             world.engine.template = Arc::new(state);
             world
@@ -108,7 +109,9 @@ impl Lakes {
             }
         };
         let shown = format!("{of_first:?}{of_second:?}");
-        if shown.replace(text.as_str(), "").contains(MARK) && !text.contains(MARK.trim_end_matches('-')) {
+        if shown.replace(text.as_str(), "").contains(MARK)
+            && !text.contains(MARK.trim_end_matches('-'))
+        {
             return Err(format!("marks of others: {shown}"));
         }
         if statement.exact
@@ -168,7 +171,8 @@ async fn nothing_of_others_shows_in_random_statements() {
         let partitions = random.random_range(1..=3);
         let lakes = Lakes::new(&history, caller, partitions);
         let tables = tables(&lakes.own).await;
-        let mut generator = Generator { random: StdRng::seed_from_u64(random.random()), tables: &tables };
+        let mut generator =
+            Generator { random: StdRng::seed_from_u64(random.random()), tables: &tables };
         for _ in 0..QUERIES_EACH.min(queries - asked) {
             asked += 1;
             let statement = generator.statement();

@@ -6,7 +6,8 @@ use rand::rngs::StdRng;
 use crate::access::{Domain, Grant, Origin, Permissions, Principal, Role};
 
 fn analyst(domains: Vec<Domain>) -> Principal {
-    let grants = domains.into_iter().map(|domain| Grant::new(Role::Analyst, domain).expect("a grant"));
+    let grants =
+        domains.into_iter().map(|domain| Grant::new(Role::Analyst, domain).expect("a grant"));
     Principal::new("analyst", "analyst", Origin::Token, grants.collect(), Permissions::ALL)
 }
 

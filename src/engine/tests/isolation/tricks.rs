@@ -48,8 +48,10 @@ fn for_each_table(make: impl Fn(&str) -> Vec<String>) -> Vec<String> {
 async fn a_cast_that_fails_on_rows_of_others_does_not_fail() {
     tell_nothing(&[
         "SELECT count(*) FROM usage_events WHERE CAST(topic AS int) > 0".to_owned(),
-        "SELECT CAST(event_id AS bigint) FROM usage_events WHERE organization_id = 'org-3'".to_owned(),
-        "SELECT count(*) FROM usage_daily WHERE CAST(topic AS int) > 0 AND user_id IS NOT NULL".to_owned(),
+        "SELECT CAST(event_id AS bigint) FROM usage_events WHERE organization_id = 'org-3'"
+            .to_owned(),
+        "SELECT count(*) FROM usage_daily WHERE CAST(topic AS int) > 0 AND user_id IS NOT NULL"
+            .to_owned(),
         "SELECT CAST(name AS int) FROM users WHERE organization_id <> 'org-1'".to_owned(),
         "SELECT CAST(message AS int) FROM rejected_events WHERE organization_id IS NULL".to_owned(),
     ])
@@ -60,7 +62,9 @@ async fn a_cast_that_fails_on_rows_of_others_does_not_fail() {
 async fn a_division_by_a_number_of_others_does_not_fail() {
     let mut texts = Vec::new();
     for number in [1000, 1003, 5000, 5004] {
-        texts.push(format!("SELECT count(*) FROM usage_events WHERE 1 / (input_tokens - {number}) > 5"));
+        texts.push(format!(
+            "SELECT count(*) FROM usage_events WHERE 1 / (input_tokens - {number}) > 5"
+        ));
         texts.push(format!("SELECT sum(1 / (output_tokens - {number})) FROM usage_daily"));
         texts.push(format!("SELECT 1 % (total_tokens - {number}) FROM user_daily_stats"));
     }
@@ -121,7 +125,11 @@ async fn no_plan_shows_rows_files_or_bytes() {
             "EXPLAIN (ANALYZE, METRICS 'all')",
             "EXPLAIN (ANALYZE, METRICS 'bytes,timing', LEVEL dev)",
         ]
-        .map(|how| format!("{how} SELECT organization_id FROM {name} WHERE organization_id > 'a' ORDER BY 1"))
+        .map(|how| {
+            format!(
+                "{how} SELECT organization_id FROM {name} WHERE organization_id > 'a' ORDER BY 1"
+            )
+        })
         .to_vec()
     });
     tell_nothing(&texts).await;
@@ -130,7 +138,14 @@ async fn no_plan_shows_rows_files_or_bytes() {
         let world = &lakes.first;
         let plan = rows_for(&lakes.caller, &world.engine, &world.view, text).await;
         let plan = plan.expect(text).join("\n");
-        for word in [".parquet", "file_groups", "bytes_scanned", "pushdown_rows", "elapsed_compute", "output_bytes"] {
+        for word in [
+            ".parquet",
+            "file_groups",
+            "bytes_scanned",
+            "pushdown_rows",
+            "elapsed_compute",
+            "output_bytes",
+        ] {
             assert!(!plan.contains(word), "{text} shows {word}: {plan}");
         }
     }

@@ -99,7 +99,12 @@ fn view(folder: &Path, events: &[Fact], rejected: &[Fact], sightings: &[Fact]) -
 
 /// Writes the rows of `facts` that belong to one of `files`, a file for each
 /// day and one of these; every other file tells its organizations.
-fn write(root: &Path, spec: &TableSpec, facts: &[Fact], files: std::ops::Range<usize>) -> Vec<LakeFile> {
+fn write(
+    root: &Path,
+    spec: &TableSpec,
+    facts: &[Fact],
+    files: std::ops::Range<usize>,
+) -> Vec<LakeFile> {
     let mut written = Vec::new();
     for day in 0..DAYS {
         for file in files.clone() {
@@ -178,10 +183,15 @@ fn text(table: &str, column: &str, fact: &Fact) -> Option<String> {
         (_, "team_id") => owned(&fact.team),
         (_, "department" | "default_department") => owned(&fact.department),
         (_, "user_id" | "owner_user_id") => owned(&fact.user),
-        (_, "status") => Some(["active", "completed", "failed"][usize::try_from(number % 3).expect("small")].to_owned()),
+        (_, "status") => Some(
+            ["active", "completed", "failed"][usize::try_from(number % 3).expect("small")]
+                .to_owned(),
+        ),
         (_, "model_name") => Some(format!("model-{}", number % 4)),
         (_, "provider") => Some(format!("provider-{}", number % 2)),
-        (_, "conversation_id") => (number % 5 > 0).then(|| format!("chat {} {}", fact.word, number % 7)),
+        (_, "conversation_id") => {
+            (number % 5 > 0).then(|| format!("chat {} {}", fact.word, number % 7))
+        }
         (_, "topic" | "line_item" | "value") => (number % 4 > 0).then(|| fact.word.clone()),
         _ => Some(fact.word.clone()),
     }
@@ -225,9 +235,9 @@ fn column(table: &str, field: &Field, facts: &[Fact]) -> ArrayRef {
         }
         DataType::Decimal128(precision, scale) => {
             let unknown = |fact: &Fact| field.is_nullable() && fact.number % 6 == 0;
-            let picos = facts.iter().map(|fact| {
-                (!unknown(fact)).then(|| i128::from(long(name, fact)) * 12_345_678)
-            });
+            let picos = facts
+                .iter()
+                .map(|fact| (!unknown(fact)).then(|| i128::from(long(name, fact)) * 12_345_678));
             let column = picos.collect::<Decimal128Array>();
             Arc::new(column.with_precision_and_scale(*precision, *scale).expect("a decimal"))
         }
