@@ -26,13 +26,15 @@ fn domain(random: &mut StdRng) -> Domain {
     }
 }
 
-/// Somebody with one to three grants, or, now and then, with none.
+/// Somebody with one to three grants, or, now and then, with rows of none.
 pub(super) fn random(random: &mut StdRng) -> Principal {
-    let count = match random.random_range(0..12) {
-        0 => 0,
-        _ => random.random_range(1..4),
-    };
-    analyst((0..count).map(|_| domain(random)).collect())
+    match random.random_range(0..12) {
+        0 => nobody(),
+        _ => {
+            let count = random.random_range(1..4);
+            analyst((0..count).map(|_| domain(random)).collect())
+        }
+    }
 }
 
 /// The analyst of one whole organization.
@@ -52,7 +54,7 @@ pub(super) fn one_user() -> Principal {
     analyst(vec![Domain::User { organization_id: "org-1".to_owned(), user_id }])
 }
 
-/// Somebody whose credential has no scope for SQL.
+/// The analyst of an organization that has used nothing.
 pub(super) fn nobody() -> Principal {
-    analyst(Vec::new())
+    analyst(vec![Domain::Organization { organization_id: "org-9".to_owned() }])
 }

@@ -214,7 +214,7 @@ async fn names_of_files_and_of_what_is_inside_are_unknown() {
 }
 
 #[tokio::test]
-async fn a_credential_without_the_scope_of_sql_finds_empty_tables() {
+async fn an_organization_that_used_nothing_finds_empty_tables() {
     let history = history(&mut StdRng::seed_from_u64(SEED));
     let lakes = Lakes::new(&history, principals::nobody(), 1);
     for name in TABLES.iter().filter(|name| **name != "model_prices") {
