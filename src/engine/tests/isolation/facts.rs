@@ -196,26 +196,32 @@ impl Eyes<'_> {
     }
 
     fn team(&self, fact: &Fact) -> bool {
-        let teams = |rows: &RowReach| match rows {
-            RowReach::Parts { team_ids, .. } => Some(team_ids),
-            RowReach::Whole => None,
-        };
+        fn teams(rows: &RowReach) -> Option<&BTreeSet<String>> {
+            match rows {
+                RowReach::Parts { team_ids, .. } => Some(team_ids),
+                RowReach::Whole => None,
+            }
+        }
         self.among(fact, teams, fact.team.as_ref())
     }
 
     pub(super) fn department(&self, fact: &Fact) -> bool {
-        let departments = |rows: &RowReach| match rows {
-            RowReach::Parts { departments, .. } => Some(departments),
-            RowReach::Whole => None,
-        };
+        fn departments(rows: &RowReach) -> Option<&BTreeSet<String>> {
+            match rows {
+                RowReach::Parts { departments, .. } => Some(departments),
+                RowReach::Whole => None,
+            }
+        }
         self.among(fact, departments, fact.department.as_ref())
     }
 
     pub(super) fn user(&self, fact: &Fact) -> bool {
-        let users = |rows: &RowReach| match rows {
-            RowReach::Parts { user_ids, .. } => Some(user_ids),
-            RowReach::Whole => None,
-        };
+        fn users(rows: &RowReach) -> Option<&BTreeSet<String>> {
+            match rows {
+                RowReach::Parts { user_ids, .. } => Some(user_ids),
+                RowReach::Whole => None,
+            }
+        }
         self.among(fact, users, fact.user.as_ref())
     }
 
