@@ -6,6 +6,8 @@ mod catalog;
 mod directory_tables;
 mod errors;
 mod functions;
+mod harmless;
+mod layout;
 mod memory;
 mod parameters;
 mod places;
@@ -13,7 +15,12 @@ mod prune;
 mod registry;
 mod scan;
 mod statement;
+mod static_wall;
 mod stream;
+mod system;
+mod tenant_exec;
+mod tenant_scan;
+mod wall;
 mod workers;
 
 #[cfg(test)]
@@ -39,13 +46,13 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::access::{Permission, Principal};
+use crate::access::{Permission, Principal, Reach};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::directory::SharedDirectory;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::flush::View;
-use catalog::{Audience, CATALOG, SCHEMA, ViewTables, session_state};
+use catalog::{Audience, CATALOG, SCHEMA, ViewTables};
 use directory_tables::DirectoryTables;
 use errors::{Limits, describe_timeout, explain};
 use memory::{QueryMemory, WHOLE_SETTING};
@@ -132,20 +139,14 @@ impl Engine {
     /// Replaces the static tables of all later sessions. A name that the lake
     /// or the directory uses is refused.
     pub fn set_static_tables(&self, tables: Vec<StaticTable>) -> Result<()> {
-        if let Some(table) = tables.iter().find(|table| catalog::is_reserved(&table.name)) {
-            let name = &table.name;
-            return Err(Error::invalid(format!("table {name} is one of our own names")));
-        }
+        tables.iter().try_for_each(check_static)?;
         self.static_tables.store(Arc::new(tables));
         Ok(())
     }
 
     /// Replaces one static table of all later sessions, or adds it.
     pub fn set_static_table(&self, table: StaticTable) -> Result<()> {
-        if catalog::is_reserved(&table.name) {
-            let name = &table.name;
-            return Err(Error::invalid(format!("table {name} is one of the lake's own names")));
-        }
+        check_static(&table)?;
         // Another table may be replaced at the same time: neither gets lost.
         self.static_tables.rcu(|tables| {
             let others = tables.iter().filter(|other| other.name != table.name).cloned();
@@ -157,13 +158,20 @@ impl Engine {
     /// A session in which every table and view reads exactly `view`. Nothing
     /// limits its time or text: it is for our own queries.
     pub fn session(&self, view: &Arc<View>) -> Result<SessionContext> {
-        Ok(SessionContext::new_with_state(self.state(view, Audience::Ourselves)?))
+        self.session_within(view, Reach::Everything)
     }
 
-    /// Runs one read-only statement of a user, beside the dashboards. Waits a
-    /// bounded time for one of `query_concurrency_max` places (`Busy`), in turn
-    /// with other principals; what the text or a parameter gets wrong is
-    /// `Invalid`; reaching a limit is `LimitExceeded` and names the setting;
+    /// A session as [`Engine::session`], in which every table and view holds
+    /// only the rows within `reach`.
+    pub fn session_within(&self, view: &Arc<View>, reach: Reach) -> Result<SessionContext> {
+        Ok(SessionContext::new_with_state(self.state(view, Audience::Ourselves, reach)?))
+    }
+
+    /// Runs one read-only statement of a user over the rows that `caller` may
+    /// ask of in SQL; nothing tells of any other. Runs beside the dashboards.
+    /// Waits a bounded time for one of `query_concurrency_max` places (`Busy`),
+    /// in turn with other principals; what the text or a parameter gets wrong
+    /// is `Invalid`; reaching a limit is `LimitExceeded` and names the setting;
     /// one that somebody stopped is `Cancelled`. The returned stream holds the
     /// place and the time limit; dropping it cancels the statement.
     pub async fn sql(
@@ -246,10 +254,10 @@ impl Engine {
     fn users_state(
         &self,
         view: &Arc<View>,
-        _caller: &Principal,
+        caller: &Principal,
         memory: Option<Arc<dyn MemoryPool>>,
     ) -> Result<SessionState> {
-        let state = self.state(view, Audience::Users)?;
+        let state = self.state(view, Audience::Users, caller.reach(Permission::RunSql))?;
         let config = state.config().clone().with_target_partitions(self.workers.threads());
         let mut runtime = RuntimeEnvBuilder::from_runtime_env(state.runtime_env());
         if let Some(memory) = memory {
@@ -262,14 +270,15 @@ impl Engine {
             .build())
     }
 
-    fn state(&self, view: &Arc<View>, audience: Audience) -> Result<SessionState> {
+    fn state(&self, view: &Arc<View>, audience: Audience, reach: Reach) -> Result<SessionState> {
         let tables = ViewTables::new(
             audience,
             Arc::clone(view),
+            Arc::new(reach),
             [self.static_tables.load_full(), self.directory.current()?],
             Arc::clone(&self.template),
         );
-        Ok(session_state(&self.template, Arc::new(tables)))
+        Ok(tables.into_session())
     }
 }
 
@@ -287,6 +296,19 @@ fn check_length(text: &str) -> Result<()> {
         return Ok(());
     }
     Err(Error::invalid(format!("the SQL text has {bytes} bytes; {SQL_BYTES_MAX} are allowed")))
+}
+
+/// Whether `table` may stand beside the tables of the lake and the directory.
+fn check_static(table: &StaticTable) -> Result<()> {
+    let name = &table.name;
+    if catalog::is_reserved(name) {
+        return Err(Error::invalid(format!("table {name} is one of our own names")));
+    }
+    if !static_wall::has_rule(name) {
+        let message = format!("nobody decided who sees which rows of table {name}");
+        return Err(Error::internal(message));
+    }
+    Ok(())
 }
 
 /// Settings that every session shares.
