@@ -6,6 +6,7 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::sum;
 use arrow::datatypes::{Date32Type, Int64Type};
 use chrono::{DateTime, Days, NaiveDate, Utc};
+use spendlake::access::Reach;
 use spendlake::cli::demo::{DemoOptions, demo_directory, demo_events};
 use spendlake::config::Config;
 use spendlake::ingest::{Intake, IntakeLimits, Payload};
@@ -111,14 +112,7 @@ impl Quarter {
             date_from,
             date_to,
             organization_ids,
-            team_ids: Vec::new(),
-            departments: Vec::new(),
-            user_ids: Vec::new(),
-            api_key_ids: Vec::new(),
-            providers: Vec::new(),
-            models: Vec::new(),
-            statuses: Vec::new(),
-            conversation_ids: Vec::new(),
+            ..UsageFilter::all(Reach::Everything)
         };
         let counted = rows(&self.daily)
             .filter(|row| (date_from..=date_to).contains(&row.date))

@@ -9,14 +9,16 @@ use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::caller::Caller;
 use super::filters::organization_id;
 use super::problem::Problem;
+use crate::access::{Permission, Reach};
 use crate::corrections::Corrector;
 use crate::error::{Error, Result};
 use crate::model::{Money, Status};
 use crate::prices::{Prices, RepriceRequest};
 use crate::pricing::{Reported, RepriceReport, RepriceSums};
-use crate::query::{everything, off_workers};
+use crate::query::off_workers;
 use crate::rollup::UsageFilter;
 
 /// Which events to price anew, and by what.
@@ -125,8 +127,8 @@ pub struct RepriceAnswer {
 }
 
 impl RepriceBody {
-    /// The request that this body makes.
-    pub fn request(self) -> Result<RepriceRequest> {
+    /// The request that this body makes, of events within `reach`.
+    pub fn request(self, reach: Reach) -> Result<RepriceRequest> {
         let only_unpriced = match self.only.as_deref() {
             None => false,
             Some("unpriced") => true,
@@ -163,7 +165,7 @@ impl RepriceBody {
             providers: self.provider,
             models: self.model,
             statuses: self.status,
-            ..everything()
+            ..UsageFilter::all(reach)
         };
         let (price_version, dry_run) = (self.price_version, self.dry_run);
         Ok(RepriceRequest { filter, price_version, only_unpriced, reported, dry_run })
@@ -218,13 +220,14 @@ fn wrong(field: &str, value: &str, rule: &str) -> Error {
 )]
 pub(super) async fn reprice(
     State((prices, corrector)): State<(Arc<Prices>, Arc<Corrector>)>,
+    Caller(caller): Caller,
     body: Result<Json<RepriceBody>, JsonRejection>,
 ) -> Result<Json<RepriceAnswer>, Problem> {
     let Json(body) = body.map_err(|rejected| {
         let detail = format!("the body cannot be read: {}", rejected.body_text());
         Problem::from(Error::invalid(detail))
     })?;
-    let request = body.request()?;
+    let request = body.request(caller.reach(Permission::ManagePlatform))?;
     let dry_run = request.dry_run;
     let report = off_workers(async move { prices.reprice(&corrector, &request).await }).await?;
     Ok(Json(RepriceAnswer::new(&report, dry_run)))

@@ -1,4 +1,8 @@
-mod fixture;
+mod caches;
+mod directory_reach;
+pub(super) mod fixture;
+mod reach;
+mod tenants;
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};

@@ -9,7 +9,9 @@ use axum::response::{IntoResponse, Response};
 
 use super::read::{faulty, fields, organization_of};
 use super::wire::{ApiKey, Named, Organization, Team, Thing};
-use super::{DirectoryDoor, audit, store};
+use super::{DirectoryDoor, audit, reach_of, store};
+use crate::access::{DirectoryReach, Principal};
+use crate::api::caller::Caller;
 use crate::api::problem::Problem;
 use crate::directory::exchange::json;
 use crate::directory::{Change, DirectoryKind, Record, RecordKind, unknown};
@@ -28,9 +30,10 @@ macro_rules! thing_routes {
         )]
         pub(crate) async fn $get(
             State(door): State<DirectoryDoor>,
+            Caller(caller): Caller,
             Path(($($id,)+)): Path<$ids>,
         ) -> Result<Response, Problem> {
-            get(&door, PathName::of(DirectoryKind::$kind, [$(&$id),+].as_slice())?)
+            get(&door, &caller, PathName::of(DirectoryKind::$kind, [$(&$id),+].as_slice())?)
         }
 
         #[doc = concat!("Adds ", $thing, " or replaces it. What is left out is none; a new name holds from now on.")]
@@ -168,10 +171,16 @@ impl PathName {
     }
 }
 
-fn get(door: &DirectoryDoor, named: PathName) -> Result<Response, Problem> {
+fn get(
+    door: &DirectoryDoor,
+    caller: &Principal,
+    named: PathName,
+) -> Result<Response, Problem> {
+    let reach = reach_of(caller);
     let directory = store(door)?.shared().load();
+    let within = DirectoryReach::new(&directory, &reach);
     let PathName { kind, organization_id, id } = &named;
-    let entry = directory.get(*kind, organization_id, id);
+    let entry = directory.get(*kind, organization_id, id).filter(|entry| within.holds(entry));
     let entry = entry.ok_or_else(|| unknown(*kind, organization_id, id))?;
     Ok(Json(Thing::from(entry)).into_response())
 }

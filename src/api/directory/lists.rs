@@ -7,7 +7,9 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::read::organization_of;
 use super::wire::{ApiKey, Named, Organization, Team, Thing};
-use super::{DirectoryDoor, store};
+use super::{DirectoryDoor, reach_of, store};
+use crate::access::{DirectoryReach, Principal};
+use crate::api::caller::Caller;
 use crate::api::cursor::{decode_id, encode_id, request_hash};
 use crate::api::list_params::limit;
 use crate::api::params::Params;
@@ -55,10 +57,11 @@ macro_rules! thing_list {
         )]
         pub(crate) async fn $name(
             State(door): State<DirectoryDoor>,
+            Caller(caller): Caller,
             Path(id): Path<String>,
             RawQuery(query): RawQuery,
         ) -> Result<Json<ThingPage>, Problem> {
-            of_organization(&door, DirectoryKind::$kind, &id, query.as_deref())
+            of_organization(&door, &caller, DirectoryKind::$kind, &id, query.as_deref())
         }
     };
 }
@@ -90,31 +93,39 @@ pub(crate) struct OrganizationPage {
     next_cursor: Option<String>,
 }
 
-/// Every organization.
+/// Every organization that may be known.
 #[utoipa::path(
     get, path = "/api/organizations", tag = "directory", params(PageParams),
     responses((status = 200, body = OrganizationPage), (status = 400, body = Problem))
 )]
 pub(crate) async fn list_organizations(
     State(door): State<DirectoryDoor>,
+    Caller(caller): Caller,
     RawQuery(query): RawQuery,
 ) -> Result<Json<ThingPage>, Problem> {
     let directory = store(&door)?.shared().load();
-    page(directory.organizations(), "organizations", query.as_deref())
+    let reach = reach_of(&caller);
+    let within = DirectoryReach::new(&directory, &reach);
+    page(directory.organizations().filter(|one| within.holds(one)), "organizations", query.as_deref())
 }
 
 fn of_organization(
     door: &DirectoryDoor,
+    caller: &Principal,
     kind: DirectoryKind,
     path_id: &str,
     query: Option<&str>,
 ) -> Result<Json<ThingPage>, Problem> {
     let id = organization_of(path_id)?;
+    let reach = reach_of(caller);
     let directory = store(door)?.shared().load();
-    if directory.get(DirectoryKind::Organization, &id, &id).is_none() {
+    let within = DirectoryReach::new(&directory, &reach);
+    let organization = directory.get(DirectoryKind::Organization, &id, &id);
+    if !organization.is_some_and(|found| within.holds(found)) {
         return Err(unknown(DirectoryKind::Organization, &id, &id).into());
     }
-    page(directory.entries(kind, &id), &format!("{} of {id}", kind.as_str()), query)
+    let entries = directory.entries(kind, &id).filter(|entry| within.holds(entry));
+    page(entries, &format!("{} of {id}", kind.as_str()), query)
 }
 
 /// The page that `query` asks for. `list` names the list that the cursor
