@@ -1,5 +1,4 @@
 mod caches;
-mod directory_reach;
 pub(super) mod fixture;
 mod reach;
 mod tenants;

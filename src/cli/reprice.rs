@@ -7,7 +7,6 @@ use comfy_table::{CellAlignment, Table};
 
 use super::target::Target;
 use super::{Outcome, Session};
-use crate::access::Reach;
 use crate::api::{RepriceAnswer, RepriceBody, RepriceMeasures};
 use crate::error::{Context, Result};
 
@@ -86,7 +85,7 @@ impl RepriceArgs {
         let as_json = self.json;
         let body = self.body();
         // What is wrong with it is said before anything is opened.
-        body.clone().request(Reach::Everything)?;
+        body.clone().request()?;
         let target = Target::open(session).await?;
         let answer = ask(&target, body).await;
         target.close().await?;
@@ -124,7 +123,7 @@ async fn ask(target: &Target, body: RepriceBody) -> Result<RepriceAnswer> {
     match target {
         Target::Server(remote) => remote.post("/api/prices/reprice", &body).await?.json().await,
         Target::Local(app) => {
-            let request = body.request(Reach::Everything)?;
+            let request = body.request()?;
             let dry_run = request.dry_run;
             let report = app.reprice(request).await?;
             Ok(RepriceAnswer::new(&report, dry_run))

@@ -9,7 +9,6 @@ use bytes::Bytes;
 use super::Session;
 use super::feed::Stored;
 use super::remote::Remote;
-use crate::access::Reach;
 use crate::api::{
     CloseBody, ClosedMonth, ClosedMonthList, ForgetAnswer, ForgetBody, RetentionAnswer,
     RetentionBody,
@@ -123,7 +122,7 @@ impl Target {
     /// Forgets a user.
     pub(super) async fn forget(&self, body: ForgetBody, user_id: &str) -> Result<ForgetAnswer> {
         match self {
-            Self::Local(app) => body.carry_out(app.corrector(), &Reach::Everything, user_id).await,
+            Self::Local(app) => body.carry_out(app.corrector(), user_id).await,
             Self::Server(remote) => {
                 let user: String =
                     url::form_urlencoded::byte_serialize(user_id.as_bytes()).collect();

@@ -28,28 +28,21 @@ pub struct ForgetReport {
     pub files_deleted: usize,
 }
 
-fn unknown_user(user_id: &str) -> Error {
-    Error::not_found(format!("no organization knows the user {user_id:?}"))
-}
-
 /// Texts of `rejected_events` that may hold what a sender said.
 const REJECTED_TEXTS: [&str; 5] = ["source", "event_id", "value", "message", "payload"];
 
 impl Corrector {
-    /// Forgets a user of an organization, which may be left out where only one of
-    /// `reach` knows the id; organizations of which only a part is within the
-    /// reach are as those that do not. Forgetting goes day by day; what a crash interrupts is
+    /// Forgets a user of an organization, which may be left out where only one
+    /// knows the id. Forgetting goes day by day; what a crash interrupts is
     /// finished by [`Self::resume_forgetting`].
     pub async fn forget(
         &self,
-        reach: &Reach,
         organization_id: Option<String>,
         user_id: &str,
     ) -> Result<ForgetReport> {
         let organization_id = match organization_id {
-            Some(id) if reach.reads_whole(&id) => id,
-            Some(_) => return Err(unknown_user(user_id)),
-            None => self.organization_of(reach, user_id).await?,
+            Some(id) => id,
+            None => self.organization_of(user_id).await?,
         };
         let directory = self.directory_store()?;
         let mut open = directory.open_erasures().await?.into_iter();
@@ -70,22 +63,23 @@ impl Corrector {
         self.carry_out(&erasure).await
     }
 
-    /// The only organization of `reach` that knows the user.
-    async fn organization_of(&self, reach: &Reach, user_id: &str) -> Result<String> {
+    /// The only organization that knows the user.
+    async fn organization_of(&self, user_id: &str) -> Result<String> {
         let (queries, view) = (Arc::clone(&self.parts.queries), self.store()?.view());
-        let (user, within) = (user_id.to_owned(), reach.clone());
+        let user = user_id.to_owned();
         let used = off_workers(async move {
-            queries.organizations_of(&view, &within, Dimension::User, &user).await
+            queries.organizations_of(&view, &Reach::Everything, Dimension::User, &user).await
         });
         let directory = self.parts.directory.load();
         let known = directory.organizations().map(|organization| organization.id.clone());
         let known = known.filter(|id| directory.get(DirectoryKind::User, id, user_id).is_some());
-        let all = used.await?.into_iter().chain(known);
-        let organizations: BTreeSet<String> = all.filter(|id| reach.reads_whole(id)).collect();
+        let organizations: BTreeSet<String> = used.await?.into_iter().chain(known).collect();
         let mut names = organizations.iter();
         match (names.next(), names.next()) {
             (Some(only), None) => Ok(only.clone()),
-            (None, _) => Err(unknown_user(user_id)),
+            (None, _) => {
+                Err(Error::not_found(format!("no organization knows the user {user_id:?}")))
+            }
             _ => Err(Error::invalid(format!(
                 "{} organizations know the user {user_id:?}; name one: {}",
                 organizations.len(),

@@ -7,9 +7,8 @@ use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::concat_batches;
 use serde_json::json;
 
-use super::void::{names, places, taken, within};
+use super::void::{names, places, taken};
 use super::{Correction, Corrector, check_count, check_reason};
-use crate::access::Reach;
 use crate::error::{Context, Error, Result};
 use crate::flush::View;
 use crate::ingest::{Payload, PreparedRequest, Rejection};
@@ -27,7 +26,7 @@ pub enum ReplaceStatus {
     Restored,
     /// The stored event has this content already.
     Unchanged,
-    /// No such event was stored, or none within the reach: send it as a new one.
+    /// No such event was stored: send it as a new one.
     NotFound,
     /// Another event of its request counts.
     Sighting,
@@ -58,20 +57,14 @@ pub struct ReplaceReport {
 impl Corrector {
     /// Gives stored events the content of `payload`'s events of the same
     /// identity, all of them in one step. Sending the same again changes
-    /// nothing. An event outside of the whole organizations of `reach` is as one
-    /// that was never stored.
-    pub async fn replace(
-        &self,
-        reach: &Reach,
-        payload: Payload<'_>,
-        reason: &str,
-    ) -> Result<ReplaceReport> {
+    /// nothing.
+    pub async fn replace(&self, payload: Payload<'_>, reason: &str) -> Result<ReplaceReport> {
         check_reason(reason)?;
         let prepared = self.parts.intake.prepare(payload, self.parts.clock.now())?;
         check_count(prepared.events.len())?;
         let correction = self.begin().await?;
         let mut replacement = Replacement::new(&correction, prepared)?;
-        let wanted = within(reach, &replacement.names);
+        let wanted = replacement.names.clone();
         let stored = self.parts.queries.events_by_name(&correction.view(), &wanted).await?;
         for rows in &stored {
             let counted = self.counted_requests(&correction.view(), rows).await?;

@@ -7,7 +7,6 @@ use arrow::compute::take_record_batch;
 use serde_json::json;
 
 use super::{Corrector, check_count, check_reason};
-use crate::access::Reach;
 use crate::error::{Context, Error, Result};
 use crate::model::current_rows;
 use crate::query::EventName;
@@ -19,7 +18,7 @@ pub enum VoidStatus {
     Voided,
     /// It did not count any more.
     AlreadyVoid,
-    /// It was never stored, or is not within the reach.
+    /// It was never stored.
     NotFound,
 }
 
@@ -43,19 +42,12 @@ pub struct VoidReport {
 
 impl Corrector {
     /// Takes `events` back, all of them in one step. Voiding an event again
-    /// changes nothing. An event outside of the whole organizations of `reach`
-    /// is as one that was never stored.
-    pub async fn void(
-        &self,
-        reach: &Reach,
-        events: Vec<EventName>,
-        reason: &str,
-    ) -> Result<VoidReport> {
+    /// changes nothing.
+    pub async fn void(&self, events: Vec<EventName>, reason: &str) -> Result<VoidReport> {
         check_reason(reason)?;
         check_count(events.len())?;
         let correction = self.begin().await?;
-        let within = within(reach, &events);
-        let rows = self.parts.queries.events_by_name(&correction.view(), &within).await?;
+        let rows = self.parts.queries.events_by_name(&correction.view(), &events).await?;
         let mut statuses = HashMap::new();
         let mut taken_back = Vec::new();
         for rows in rows {
@@ -80,12 +72,6 @@ impl Corrector {
             events.into_iter().map(|event| VoidResult { status: status(&event), event }).collect();
         Ok(VoidReport { correction_id: changed.then_some(correction.stamp.id), results })
     }
-}
-
-/// The events of organizations that are wholly within `reach`.
-pub(super) fn within(reach: &Reach, events: &[EventName]) -> Vec<EventName> {
-    let within = events.iter().filter(|event| reach.reads_whole(&event.organization_id));
-    within.cloned().collect()
 }
 
 /// The rows at `places`.

@@ -14,7 +14,6 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::ApiState;
-use crate::access::{Permission, Principal, Reach};
 use crate::directory::{Audit, DirectoryStore};
 use crate::error::Result;
 
@@ -57,11 +56,6 @@ pub(super) fn routes(door: DirectoryDoor) -> OpenApiRouter<ApiState> {
 
 fn store(door: &DirectoryDoor) -> Result<&Arc<DirectoryStore>> {
     door.get().ok_or_else(super::not_ready)
-}
-
-/// What of the directory whoever asks may know.
-fn reach_of(caller: &Principal) -> Reach {
-    caller.reach(Permission::ReadUsage)
 }
 
 fn audit(action: String, subject: String, details: serde_json::Value) -> Audit {
