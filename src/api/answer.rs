@@ -50,8 +50,7 @@ impl AnswerName {
     ) -> Self {
         let Reading { view, reach, as_of } = reading;
         let sequence = i64::try_from(view.sequence).unwrap_or(i64::MAX);
-        let state =
-            [sequence, view.events.version, view.daily.version, as_of.micros(), names];
+        let state = [sequence, view.events.version, view.daily.version, as_of.micros(), names];
         Self {
             state,
             request: format!("{route} {reach:?} {request:?}"),
@@ -280,7 +279,8 @@ mod tests {
 
     #[test]
     fn a_name_by_content_says_nothing_of_the_moment_and_everything_of_the_rest() {
-        let etag = |body: &'static str| name("a").content_etag(&Bytes::from_static(body.as_bytes()));
+        let etag =
+            |body: &'static str| name("a").content_etag(&Bytes::from_static(body.as_bytes()));
         let first = etag(r#"{"name":"\"as_of\":","as_of":"2026-01-01","date_to":"x"}"#);
         assert_eq!(first, etag(r#"{"name":"\"as_of\":","as_of":"2026-01-02","date_to":"x"}"#));
         assert_ne!(first, etag(r#"{"name":"\"as_of\":","as_of":"2026-01-01","date_to":"y"}"#));

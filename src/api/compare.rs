@@ -74,7 +74,8 @@ pub(crate) async fn user_compare_org(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let scope = Scope::read(&state, &caller, Subject::User(id.clone()), query.as_deref(), &[]).await?;
+    let scope =
+        Scope::read(&state, &caller, Subject::User(id.clone()), query.as_deref(), &[]).await?;
     let Scope { reading, mut filter, organizations, .. } = scope;
     let organization_id = one_organization(&id, organizations)?;
     check_whole(&reading.reach, &organization_id)?;

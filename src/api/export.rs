@@ -62,7 +62,8 @@ pub(crate) async fn organization_export(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let names = ["format", "group_by", "rows"];
-    let scope = Scope::read(&state, &caller, Subject::Organization(id), query.as_deref(), &names).await?;
+    let scope =
+        Scope::read(&state, &caller, Subject::Organization(id), query.as_deref(), &names).await?;
     let Scope { reading, filter, params, .. } = scope;
     let (rows, format) = export_rows(&params)?;
     let request = ExportRequest { filter, rows };

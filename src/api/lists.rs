@@ -121,7 +121,8 @@ pub(crate) async fn user_conversations(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    list(&state, &caller, Subject::User(id), query.as_deref(), Dimension::Conversation, &headers).await
+    list(&state, &caller, Subject::User(id), query.as_deref(), Dimension::Conversation, &headers)
+        .await
 }
 
 /// Every organization.
@@ -136,7 +137,8 @@ pub(crate) async fn platform_organizations(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    list(&state, &caller, Subject::Platform, query.as_deref(), Dimension::Organization, &headers).await
+    list(&state, &caller, Subject::Platform, query.as_deref(), Dimension::Organization, &headers)
+        .await
 }
 
 /// Every model.

@@ -146,12 +146,7 @@ impl ApiState {
     /// Names the answer of `route` to `request`, over what is read and the names
     /// that things have now. Names are read after this, so an answer under an
     /// old name is never shown with a new one's.
-    fn answer_name(
-        &self,
-        reading: &Reading,
-        route: &str,
-        request: &impl fmt::Debug,
-    ) -> AnswerName {
+    fn answer_name(&self, reading: &Reading, route: &str, request: &impl fmt::Debug) -> AnswerName {
         AnswerName::new(reading, self.queries().directory().shown_revision(), route, request)
     }
 
@@ -169,9 +164,10 @@ impl ApiState {
         }
         let (queries, Reading { view, reach, .. }) = (Arc::clone(self.queries()), reading.clone());
         let id = id.to_owned();
-        let found = off_workers(async move {
-            queries.organizations_of(&view, &reach, dimension, &id).await
-        });
+        let found =
+            off_workers(
+                async move { queries.organizations_of(&view, &reach, dimension, &id).await },
+            );
         let found: Arc<[String]> = found.await?.into();
         self.0.organizations.insert(name, Arc::clone(&found));
         Ok(found)

@@ -188,9 +188,9 @@ fn common_zone(directory: &Directory, filter: &UsageFilter) -> Tz {
         }
         _ => filter.organization_ids.iter().collect(),
     };
-    let mut zones = ids.into_iter().map(|id| {
-        filter.reach.of_organization(id).map_or(Tz::UTC, |_| directory.time_zone(id))
-    });
+    let mut zones = ids
+        .into_iter()
+        .map(|id| filter.reach.of_organization(id).map_or(Tz::UTC, |_| directory.time_zone(id)));
     match zones.next() {
         Some(first) if zones.all(|zone| zone == first) => first,
         _ => Tz::UTC,

@@ -46,7 +46,9 @@ use crate::flush::View;
 use crate::rollup::{DateBucket, Dimension, UsageFilter, UsageRequest, usage_schema};
 
 pub use compare::Comparison;
-pub use conversation::{Conversation, ConversationEvent, ConversationRequest, EventPosition, unknown_conversation};
+pub use conversation::{
+    Conversation, ConversationEvent, ConversationRequest, EventPosition, unknown_conversation,
+};
 pub use corrections::{EventName, event_times};
 pub use export::{ExportRequest, ExportRows};
 pub use list::{Item, ListRequest, Page, Position, SORT_NAMES, Step};

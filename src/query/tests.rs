@@ -277,7 +277,11 @@ fn some_days() -> Vec<Value> {
 }
 
 fn request(by: &[Dimension]) -> UsageRequest {
-    UsageRequest { filter: UsageFilter::all(Reach::Everything), group_by: by.to_vec(), date_bucket: DateBucket::Day }
+    UsageRequest {
+        filter: UsageFilter::all(Reach::Everything),
+        group_by: by.to_vec(),
+        date_bucket: DateBucket::Day,
+    }
 }
 
 #[tokio::test]

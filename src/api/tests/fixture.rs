@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::Request as AnyRequest;
+use axum::http::{HeaderName, Request, StatusCode, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
-use axum::http::{HeaderName, Request, StatusCode, header};
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
@@ -225,7 +225,8 @@ fn view(
         let root = folder.path().join("lake").join(name);
         Arc::new(TableSnapshot { root, version: 0, files: Vec::new() })
     };
-    let recorded_at = time("2026-03-15T11:59:59Z") + TimeDelta::seconds(i64::try_from(sequence).expect("a small number"));
+    let recorded_at = time("2026-03-15T11:59:59Z")
+        + TimeDelta::seconds(i64::try_from(sequence).expect("a small number"));
     let recorded_at_micros = recorded_at.timestamp_micros();
     let rejected = arrow::array::RecordBatch::new_empty(rejected_events_schema());
     let hot = HotBatch { sequence, events, rejected, sightings, recorded_at_micros };

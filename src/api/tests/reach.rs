@@ -102,8 +102,16 @@ async fn said(server: &Server, who: &Principal, path: &str, id: &str) -> (Status
 async fn what_lies_outside_is_answered_as_what_never_existed() {
     for server in servers() {
         let mut paths: Vec<String> = [
-            "summary", "trends", "users", "teams", "departments", "api-keys", "models", "export",
-            "export?rows=events", "users?sort=nonsense",
+            "summary",
+            "trends",
+            "users",
+            "teams",
+            "departments",
+            "api-keys",
+            "models",
+            "export",
+            "export?rows=events",
+            "users?sort=nonsense",
         ]
         .iter()
         .map(|tail| organization("{}", tail))
@@ -184,11 +192,8 @@ async fn a_drill_down_without_a_filter_is_over_what_may_be_seen() {
             .map(|item| (item["organization_id"].as_str(), item["user_id"].as_str()))
             .collect();
         found.sort_unstable();
-        let expected = [
-            (Some(ACME), Some("ann")),
-            (Some(ACME), Some("bob")),
-            (Some(BETA), Some("cid")),
-        ];
+        let expected =
+            [(Some(ACME), Some("ann")), (Some(ACME), Some("bob")), (Some(BETA), Some("cid"))];
         assert_eq!(found, expected);
         assert_eq!(list["total"]["total_cost"], "43");
         let nothing = server.ask_json(&ingest(), path).await;
@@ -273,11 +278,12 @@ async fn whoever_is_named_by_a_role_exists_before_the_first_event() {
     for server in servers() {
         let user = Domain::User { organization_id: ACME.to_owned(), user_id: "new".to_owned() };
         let new = super::tenants::holding("new", vec![(Role::Member, user)]);
-        for path in
-            [organization(ACME, "summary"), "/api/users/new/analytics/summary".to_owned()]
-        {
+        for path in [organization(ACME, "summary"), "/api/users/new/analytics/summary".to_owned()] {
             let summary = server.ask_json(&new, &path).await;
-            assert_eq!((&summary["total_events"], &summary["total_cost"]), (&json!(0), &json!("0")));
+            assert_eq!(
+                (&summary["total_events"], &summary["total_cost"]),
+                (&json!(0), &json!("0"))
+            );
         }
         let absent = server.ask(&admin(), "/api/users/new/analytics/summary").await;
         assert_eq!(absent.status, StatusCode::NOT_FOUND);
@@ -287,9 +293,11 @@ async fn whoever_is_named_by_a_role_exists_before_the_first_event() {
 #[tokio::test]
 async fn an_export_holds_ones_own_rows_in_every_shape() {
     for server in servers() {
-        for (who, events) in
-            [(admin(), vec!["e1", "e2", "e3", "e4"]), (lead(), vec!["e1", "e2"]), (head(), vec!["e3"])]
-        {
+        for (who, events) in [
+            (admin(), vec!["e1", "e2", "e3", "e4"]),
+            (lead(), vec!["e1", "e2"]),
+            (head(), vec!["e3"]),
+        ] {
             let path = organization(ACME, "export?range=7d&rows=events&format=json");
             let rows = server.ask_json(&who, &path).await;
             let rows = rows.as_array().expect("rows");

@@ -18,9 +18,9 @@ use chrono::{Days, NaiveDate};
 use datafusion::common::ScalarValue;
 use datafusion::prelude::SessionContext;
 
+use super::Queries;
 use super::measures::days_of_date;
 use super::usage::{run, text_list};
-use super::Queries;
 use crate::access::{Reach, RowReach};
 use crate::error::{Error, ErrorKind, Result};
 use crate::flush::View;
