@@ -1,6 +1,7 @@
 //! The HTTP API: routes, wire types, status codes, OpenAPI. A handler
 //! extracts, calls a question, and shapes the answer; it does no arithmetic.
 
+mod access;
 mod admission;
 mod answer;
 mod audit_log;
@@ -9,6 +10,7 @@ mod closed_months;
 mod cloud_events;
 mod compare;
 mod conversations;
+mod cookie;
 mod corrections;
 mod cursor;
 mod directory;
@@ -69,8 +71,13 @@ use answer::{AnswerCache, AnswerName};
 use problem::{Problem, complete_problems};
 use reading::Reading;
 
+pub use access::{
+    AccessDoor, AccountAnswer, AccountBody, AccountChangeBody, AccountList, GrantBody,
+    MadeTokenAnswer, RotateBody, TokenAnswer, TokenBody, TokenList,
+};
 pub use admission::AdmittedBody;
 pub use closed_months::{CloseBody, ClosedMonth, ClosedMonthList};
+pub use cookie::CookiePolicy;
 pub use directory::DirectoryDoor;
 pub use health::HealthState;
 pub use ingest::{Incoming, IngestDoor, not_ready};

@@ -11,6 +11,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
+use crate::access::{Authenticator, SystemRandomness};
 use crate::api::{Incoming, IngestDoor};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -52,11 +53,13 @@ pub struct App {
     registrar: Arc<OnceLock<Registrar>>,
     polling: OnceLock<Polling>,
     upkeep: OnceLock<Polling>,
+    noting_uses: OnceLock<Polling>,
     /// Empty until the log is replayed.
     store: Arc<OnceLock<Arc<Store>>>,
     prices: Arc<Prices>,
     door: Arc<IngestDoor>,
     corrector: Arc<Corrector>,
+    authenticator: Arc<Authenticator>,
 }
 
 impl App {
@@ -92,6 +95,8 @@ impl App {
         let clocks = Arc::clone(&clock);
         let door =
             IngestDoor::new(config, intake, Arc::clone(&store), Arc::clone(&registrar), clocks);
+        let authenticator =
+            Authenticator::new(config, Arc::clone(&clock), Arc::new(SystemRandomness))?;
         Ok(Arc::new(Self {
             config: config.clone(),
             clock,
@@ -104,10 +109,12 @@ impl App {
             registrar,
             polling: OnceLock::new(),
             upkeep: OnceLock::new(),
+            noting_uses: OnceLock::new(),
             store,
             prices,
             door: Arc::new(door),
             corrector: Arc::new(corrector),
+            authenticator: Arc::new(authenticator),
         }))
     }
 
@@ -129,6 +136,11 @@ impl App {
         self.upkeep.set(Polling(upkeep.abort_handle())).map_err(|_| twice())
     }
 
+    /// Who asks: checks credentials once [`App::replay`] has opened the directory.
+    pub fn authenticator(&self) -> &Arc<Authenticator> {
+        &self.authenticator
+    }
+
     /// Changes stored events.
     pub fn corrector(&self) -> &Arc<Corrector> {
         &self.corrector
@@ -140,8 +152,11 @@ impl App {
         let (names, clock) = (self.names.clone(), Arc::clone(&self.clock));
         let directory = DirectoryStore::open(&self.config, names, clock).await?;
         directory.import_legacy(&self.config.data_dir).await?;
+        self.authenticator.open(Arc::clone(&directory)).await?;
         let twice = || Error::internal("the directory was opened twice");
         let polling = Polling(tokio::spawn(Arc::clone(&directory).poll()).abort_handle());
+        let uses = tokio::spawn(Arc::clone(&self.authenticator).note_uses());
+        self.noting_uses.set(Polling(uses.abort_handle())).map_err(|_| twice())?;
         self.polling.set(polling).map_err(|_| twice())?;
         let registrar = Registrar::start(Arc::clone(&directory));
         self.registrar.set(registrar).map_err(|_| twice())?;
@@ -256,6 +271,10 @@ impl App {
         };
         self.settle_directory().await;
         if let Some(directory) = self.directory.get() {
+            if let Err(error) = self.authenticator.note_uses_now().await {
+                let error = error.full_message();
+                tracing::warn!(error, "the last use of credentials was not written down");
+            }
             directory.close().await;
         }
         closed

@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 
 use super::App;
 use super::observe;
-use crate::api::{ApiState, Doors, HealthState, service};
+use crate::api::{AccessDoor, ApiState, CookiePolicy, Doors, HealthState, service};
 use crate::error::{Context, Error, ErrorKind, Result};
 
 impl App {
@@ -41,7 +41,11 @@ impl App {
         let router = self.service()?;
         let replaying = Arc::clone(&self);
         let replay = tokio::spawn(async move {
-            if replaying.store.get().is_some() { Ok(()) } else { replaying.replay().await }
+            if replaying.store.get().is_none() {
+                replaying.replay().await?;
+            }
+            replaying.print_setup_url("http", address);
+            Ok(())
         });
         let (failed, mut failure) = tokio::sync::watch::channel(false);
         let watch = tokio::spawn(async move {
@@ -70,6 +74,17 @@ impl App {
         replayed.and(closed)
     }
 
+    /// Tells the operator, and nobody else, where the first administrator is
+    /// set up: on standard error, never in the log.
+    fn print_setup_url(&self, scheme: &str, address: SocketAddr) {
+        if let Some(code) = self.authenticator.take_setup_code() {
+            eprintln!(
+                "nobody can sign in yet; within 15 minutes, make the first administrator at\n  \
+                 {scheme}://{address}/setup?code={code}"
+            );
+        }
+    }
+
     /// Every route, over this data directory.
     pub fn service(&self) -> Result<axum::Router> {
         let store = Arc::clone(&self.store);
@@ -91,6 +106,10 @@ impl App {
             ingest: Arc::clone(&self.door),
             corrector: Arc::clone(&self.corrector),
             directory: Arc::clone(&self.directory),
+            access: AccessDoor {
+                authenticator: Arc::clone(&self.authenticator),
+                cookies: CookiePolicy::Loopback,
+            },
             prices: Arc::clone(&self.prices),
             health: Arc::new(health),
         };

@@ -142,6 +142,20 @@ impl Remote {
         self.answer(self.client.post(self.url(path)).json(body)).await
     }
 
+    /// Puts `body` as JSON to `path`.
+    pub(super) async fn put_json(
+        &self,
+        path: &str,
+        body: &impl serde::Serialize,
+    ) -> Result<Answer> {
+        self.answer(self.client.put(self.url(path)).json(body)).await
+    }
+
+    /// Deletes what is at `path`.
+    pub(super) async fn delete(&self, path: &str) -> Result<Answer> {
+        self.answer(self.client.delete(self.url(path))).await
+    }
+
     /// Stores a provider's report.
     pub(super) async fn import_report(
         &self,
@@ -237,7 +251,8 @@ async fn refusal(answer: Response) -> Error {
 fn error_kind(status: StatusCode) -> ErrorKind {
     match status {
         StatusCode::NOT_FOUND => ErrorKind::NotFound,
-        StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED => ErrorKind::Forbidden,
+        StatusCode::UNAUTHORIZED => ErrorKind::Unauthenticated,
+        StatusCode::FORBIDDEN => ErrorKind::Forbidden,
         StatusCode::PAYLOAD_TOO_LARGE | StatusCode::UNPROCESSABLE_ENTITY => {
             ErrorKind::LimitExceeded
         }
