@@ -27,3 +27,4 @@ mod routes;
 mod serving;
 mod sightings;
 mod sources;
+mod sql;

@@ -7,6 +7,7 @@ mod audited;
 mod audits;
 mod authenticator;
 mod credential;
+mod directory_reach;
 mod grant;
 mod granting;
 mod init;
@@ -29,6 +30,7 @@ pub use authenticator::{Authenticator, INIT_TOKEN_ID};
 pub use credential::{
     Credential, JwtVerifier, NewSession, SCRAM_ITERATIONS, ScramVerifier, SessionOwner,
 };
+pub use directory_reach::DirectoryReach;
 pub use grant::{Domain, Grant, Role};
 pub use init::SetupRequest;
 pub use permission::{Permission, Permissions};

@@ -77,7 +77,8 @@ impl App {
         let lock = Arc::new(lock::FileLock::take(&config.data_dir)?);
         let node = lock::open_node(&config.data_dir)?;
         let names = SharedDirectory::default();
-        let engine = Arc::new(Engine::new(config, names.clone())?);
+        let engine = Engine::new(config, names.clone())?.with_clock(Arc::clone(&clock));
+        let engine = Arc::new(engine);
         let queries = Arc::new(Queries::new(Arc::clone(&engine), names.clone())?);
         let store = Arc::new(OnceLock::new());
         let parts = PriceParts {

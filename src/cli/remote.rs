@@ -102,11 +102,20 @@ impl Remote {
         Ok(answer.into())
     }
 
-    /// Runs one statement; the answer is an Arrow IPC stream.
-    pub(super) async fn sql(&self, query: &str) -> Result<Response> {
-        let body = serde_json::json!({"query": query, "format": "arrow"});
+    /// Runs one statement with the texts of its parameters; the answer is an
+    /// Arrow IPC stream.
+    pub(super) async fn sql(&self, query: &str, parameters: &[String]) -> Result<Response> {
+        let body = serde_json::json!({"query": query, "parameters": parameters, "format": "arrow"});
         let answer = self.send(self.client.post(self.url("/api/sql")).json(&body)).await?;
         if answer.status().is_success() { Ok(answer) } else { Err(refusal(answer).await) }
+    }
+
+    /// Why a statement failed, if the server still knows.
+    pub(super) async fn statement_error(&self, id: &str) -> Option<String> {
+        let path = format!("/api/sql/statements/{id}");
+        let request = self.client.get(self.url(&path)).timeout(HEALTH_TIMEOUT);
+        let known: serde_json::Value = self.send(request).await.ok()?.json().await.ok()?;
+        known.get("error").and_then(|error| error.as_str()).map(str::to_owned)
     }
 
     /// Imports a directory file; all of it or nothing.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, header};
+use axum::response::Response;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use spendlake::access::{Principal, TokenRequest};
@@ -119,14 +120,19 @@ impl TestApp {
     }
 
     /// As this machine's operator, unless the request shows who it is from.
-    pub(crate) async fn request(&self, mut request: Request<Body>) -> Answer {
+    pub(crate) async fn request(&self, request: Request<Body>) -> Answer {
+        read(self.open(request).await).await
+    }
+
+    /// The same, with the body still to be read.
+    pub(crate) async fn open(&self, mut request: Request<Body>) -> Response {
         let shows = [header::AUTHORIZATION, header::COOKIE];
         if !shows.iter().any(|name| request.headers().contains_key(name)) {
             let bearer = format!("Bearer {}", self.app.operator_token().secret());
             let bearer = bearer.parse().expect("a header");
             request.headers_mut().insert(header::AUTHORIZATION, bearer);
         }
-        self.request_as_it_is(request).await
+        self.router.clone().oneshot(request).await.expect("an answer")
     }
 
     /// A token of a super admin of this name, the same each time.
@@ -151,10 +157,7 @@ impl TestApp {
 
     /// With no credential but what the request shows.
     pub(crate) async fn request_as_it_is(&self, request: Request<Body>) -> Answer {
-        let answer = self.router.clone().oneshot(request).await.expect("an answer");
-        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
-        let body = axum::body::to_bytes(answer.into_body(), usize::MAX).await.expect("a body");
-        Answer { status, headers, body: body.to_vec() }
+        read(self.router.clone().oneshot(request).await.expect("an answer")).await
     }
 
     pub(crate) async fn post(&self, body: impl Into<Body>, encoding: Option<&str>) -> Answer {
@@ -222,4 +225,10 @@ impl TestApp {
         let report = self.app.verify().await.expect("a report");
         assert!(report.is_clean(), "{report:?}");
     }
+}
+
+async fn read(answer: Response) -> Answer {
+    let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+    let body = axum::body::to_bytes(answer.into_body(), usize::MAX).await.expect("a body");
+    Answer { status, headers, body: body.to_vec() }
 }

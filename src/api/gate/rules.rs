@@ -145,8 +145,11 @@ const RULES: &[Rule] = &[
     rule(Get, "/api/platform/analytics/models", Usage),
     rule(Get, "/api/analytics/drill-down", Usage),
     rule(Get, "/api/reconciliation", WholeUsage),
-    rule(Get, "/api/sightings", WholeUsage),
+    rule(Get, "/api/sightings", Usage),
     rule(Post, "/api/sql", Sql),
+    rule(Get, "/api/sql/statements", Sql),
+    rule(Get, "/api/sql/statements/{id}", Sql),
+    rule(Delete, "/api/sql/statements/{id}", Sql),
     // What comes in.
     rule(Post, "/api/events", Events),
     rule(Post, "/api/integrations/litellm", Events),
