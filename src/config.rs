@@ -100,15 +100,29 @@ macro_rules! settings {
             )+
         }
 
-        const ENVIRONMENT: &[&str] = &[$($env,)+ "SPENDLAKE_CONFIG", "SPENDLAKE_LOG", "SPENDLAKE_LOG_FORMAT"];
+        const ENVIRONMENT: &[&str] = &[$($env,)+ "SPENDLAKE_CONFIG", "SPENDLAKE_LOG", "SPENDLAKE_LOG_FORMAT", "SPENDLAKE_SERVER", "SPENDLAKE_TOKEN", "SPENDLAKE_CA_CERTIFICATE"];
     };
 }
 
 settings! {
     /// Folder of everything that is stored [default: ./spendlake-data]
     data_dir: PathBuf = PathBuf::from("spendlake-data"), "SPENDLAKE_DATA_DIR", "Where";
-    /// Address to serve HTTP on; loopback only, 127.0.0.1:0 picks a free port [default: 127.0.0.1:8787]
+    /// Address to serve HTTP on; 127.0.0.1:0 picks a free port; off loopback it takes an administrator, and TLS or behind_proxy [default: 127.0.0.1:8787]
     listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8787)), "SPENDLAKE_LISTEN", "Where";
+
+    /// Address that browsers reach the server under, as https://spendlake.example.com; needed for logins with OpenID Connect [default: empty]
+    public_url: String = String::new(), "SPENDLAKE_PUBLIC_URL", "Where";
+
+    /// PEM file with the certificate, and those up to its issuer; empty serves plain HTTP [default: empty]
+    tls_certificate: String = String::new(), "SPENDLAKE_TLS_CERTIFICATE", "Access";
+    /// PEM file with the certificate's private key [default: empty]
+    tls_key: String = String::new(), "SPENDLAKE_TLS_KEY", "Access";
+    /// A proxy in front does TLS and says by X-Forwarded-For who asks; nobody reaches the server but through it [default: false]
+    behind_proxy: bool = false, "SPENDLAKE_BEHIND_PROXY", "Access";
+    /// Ask nobody who they are: everybody on this machine may do everything; loopback only [default: false]
+    insecure_anonymous: bool = false, "SPENDLAKE_INSECURE_ANONYMOUS", "Access";
+    /// Answer /metrics to this machine without credentials [default: false]
+    metrics_open: bool = false, "SPENDLAKE_METRICS_OPEN", "Access";
 
     /// PostgreSQL with the directory, for several nodes; empty: a file in the data folder [default: empty]
     directory_url: String = String::new(), "SPENDLAKE_DIRECTORY_URL", "Directory";
@@ -242,7 +256,7 @@ impl Config {
     }
 
     /// Rules that a type cannot say.
-    fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         let ahead = self.event_future_seconds_max;
         if ahead > 86_400 {
             return Err(Error::invalid(format!(
@@ -263,6 +277,7 @@ impl Config {
                  the sums are kept at least as long as their events (0 keeps for ever)"
             )));
         }
+        self.check_access()?;
         let (idle, most) = (self.session_idle_hours, self.session_hours_max);
         if idle == 0 || most < idle || most > SESSION_HOURS_LIMIT {
             return Err(Error::invalid(format!(
@@ -276,6 +291,36 @@ impl Config {
             ));
         }
         Ok(())
+    }
+}
+
+impl Config {
+    /// Rules of the settings that decide who gets in.
+    fn check_access(&self) -> Result<()> {
+        if self.tls_certificate.is_empty() != self.tls_key.is_empty() {
+            return Err(Error::invalid(
+                "one of tls_certificate and tls_key is set; TLS needs both, plain HTTP neither",
+            ));
+        }
+        if self.insecure_anonymous && !self.listen.ip().is_loopback() {
+            return Err(Error::invalid(format!(
+                "insecure_anonymous lets everybody do everything, and listen is {}; with it the \
+                 server stays on loopback: use 127.0.0.1",
+                self.listen
+            )));
+        }
+        if self.insecure_anonymous && self.behind_proxy {
+            return Err(Error::invalid(
+                "insecure_anonymous and behind_proxy are both set; a proxy brings others than \
+                 those on this machine, so give them tokens and leave insecure_anonymous out",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether browsers reach the server by https, here or at a proxy.
+    pub fn serves_https(&self) -> bool {
+        !self.tls_certificate.is_empty() || self.behind_proxy
     }
 }
 
@@ -348,6 +393,18 @@ mod tests {
         assert!(with("0190a3c2-7b1e-7c00-8000-000000000001").check().is_ok());
         let error = with("acme").check().expect_err("refused");
         assert!(error.to_string().contains("\"acme\"; it must be a UUID"), "{error}");
+    }
+
+    #[test]
+    fn access_settings_that_contradict_one_another_are_refused() {
+        let said = |config: Config| config.check().expect_err("refused").to_string();
+        let half = Config { tls_key: "key.pem".to_owned(), ..Config::default() };
+        assert!(said(half).contains("TLS needs both"));
+        let anonymous = Config { insecure_anonymous: true, ..Config::default() };
+        assert!(anonymous.check().is_ok());
+        let everywhere = SocketAddr::from(([0, 0, 0, 0], 8787));
+        assert!(said(Config { listen: everywhere, ..anonymous.clone() }).contains("loopback"));
+        assert!(said(Config { behind_proxy: true, ..anonymous }).contains("behind_proxy"));
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod directory;
 mod fairness;
 mod faults;
 mod forget;
+mod gate;
 mod history;
 mod limits;
 mod litellm;

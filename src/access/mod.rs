@@ -3,6 +3,7 @@
 
 mod accounts;
 mod attempts;
+mod audited;
 mod audits;
 mod authenticator;
 mod credential;

@@ -16,6 +16,7 @@ mod cursor;
 mod directory;
 mod export;
 mod filters;
+mod gate;
 mod health;
 mod ingest;
 mod items;
@@ -75,6 +76,11 @@ pub use access::{
     AccessDoor, AccountAnswer, AccountBody, AccountChangeBody, AccountList, GrantBody,
     MadeTokenAnswer, RotateBody, TokenAnswer, TokenBody, TokenList,
 };
+pub use gate::{
+    Authenticate, FailedAttempts, Gate, GateParts, Need, OperatorToken, Peer, Rule, Verb,
+    cookies_of, rules,
+};
+
 pub use admission::AdmittedBody;
 pub use closed_months::{CloseBody, ClosedMonth, ClosedMonthList};
 pub use cookie::CookiePolicy;
@@ -231,9 +237,10 @@ pub fn openapi() -> OpenApi {
 
 /// Completes `routes` (these and others) into what listens: adds
 /// `/api/openapi.json` of all of them, and problems for unknown routes and
-/// wrong methods.
-pub fn serve(routes: OpenApiRouter<ApiState>, state: ApiState) -> Result<Router> {
-    let (router, document) = routes.split_for_parts();
+/// wrong methods. Requests pass `gate` before a handler.
+pub fn serve(routes: OpenApiRouter<ApiState>, state: ApiState, gate: Arc<Gate>) -> Result<Router> {
+    let (router, mut document) = routes.split_for_parts();
+    gate::describe(&mut document, gate.cookies())?;
     let document = Bytes::from(document.to_json().internal("writing the OpenAPI document")?);
     let send = move || {
         let document = document.clone();
@@ -244,8 +251,9 @@ pub fn serve(routes: OpenApiRouter<ApiState>, state: ApiState) -> Result<Router>
         .fallback(no_route)
         .method_not_allowed_fallback(wrong_method)
         .with_state(state)
-        .layer(axum::Extension(caller::Caller(Arc::new(Principal::operator()))))
-        .layer(axum::middleware::from_fn(complete_problems)))
+        .layer(axum::middleware::from_fn_with_state(gate, gate::pass))
+        .layer(axum::middleware::from_fn(complete_problems))
+        .layer(axum::middleware::from_fn(gate::guard)))
 }
 
 async fn no_route(uri: Uri) -> impl IntoResponse {

@@ -21,6 +21,7 @@ use utoipa_axum::routes;
 use super::access::{self, AccessDoor};
 use super::corrections;
 use super::directory::{self, DirectoryDoor};
+use super::gate::Gate;
 use super::health::{self, HealthState};
 use super::ingest::{self, IngestDoor};
 use super::otlp;
@@ -50,10 +51,10 @@ pub struct Doors {
 }
 
 /// All routes: analytics and SQL over `state`, the others through `doors`.
-pub fn service(state: ApiState, doors: Doors, clock: Arc<dyn Clock>) -> Result<Router> {
+pub fn service(state: ApiState, doors: Doors, gate: Gate, clock: Arc<dyn Clock>) -> Result<Router> {
     // A 503 is an answer, not a failure to log; a problem logs itself.
     let request_ids = SetRequestIdLayer::x_request_id(TimedRequestId(clock));
-    let router = serve(all_routes(doors), state)?;
+    let router = serve(all_routes(doors), state, Arc::new(gate))?;
     Ok(router
         .layer(CatchPanicLayer::custom(panicked))
         .layer(axum::middleware::from_fn(measure))

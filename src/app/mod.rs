@@ -2,9 +2,12 @@
 //! listen) and stop (drain, flush, close).
 
 mod doctor;
+mod listen;
 mod lock;
 mod observe;
+mod operator_file;
 mod serve;
+mod tls;
 mod verify;
 
 use std::sync::{Arc, OnceLock};
@@ -12,11 +15,11 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 
 use crate::access::{Authenticator, SystemRandomness};
-use crate::api::{Incoming, IngestDoor};
+use crate::api::{Incoming, IngestDoor, OperatorToken};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::corrections::{Corrector, CorrectorParts};
-use crate::directory::{DirectoryStore, Registrar, SharedDirectory};
+use crate::directory::{AuditTrail, DirectoryStore, Registrar, SharedDirectory};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::flush::{Opening, Retention, Store, View};
@@ -27,6 +30,10 @@ use crate::query::{Queries, off_workers};
 
 pub use doctor::{Check, CheckStatus, DoctorReport, UNPRICED_MODELS, unpriced_check};
 pub use lock::{RunningServer, running_server};
+pub use operator_file::operator_token;
+pub use tls::ServerTls;
+
+pub(crate) use tls::fingerprint;
 pub use verify::{VerifyCheck, VerifyReport};
 
 pub use crate::api::{
@@ -60,6 +67,7 @@ pub struct App {
     door: Arc<IngestDoor>,
     corrector: Arc<Corrector>,
     authenticator: Arc<Authenticator>,
+    operator: OperatorToken,
 }
 
 impl App {
@@ -97,6 +105,7 @@ impl App {
             IngestDoor::new(config, intake, Arc::clone(&store), Arc::clone(&registrar), clocks);
         let authenticator =
             Authenticator::new(config, Arc::clone(&clock), Arc::new(SystemRandomness))?;
+        engine.set_audit_trail(AuditTrail::new(Arc::clone(&directory)));
         Ok(Arc::new(Self {
             config: config.clone(),
             clock,
@@ -115,6 +124,7 @@ impl App {
             door: Arc::new(door),
             corrector: Arc::new(corrector),
             authenticator: Arc::new(authenticator),
+            operator: OperatorToken::generate(&SystemRandomness)?,
         }))
     }
 
@@ -147,8 +157,11 @@ impl App {
     }
 
     /// The directory must be there before the first event: it decides local
-    /// dates.
+    /// dates. Opened before it may listen where others can reach it, too.
     async fn open_directory(&self) -> Result<()> {
+        if self.directory.get().is_some() {
+            return Ok(());
+        }
         let (names, clock) = (self.names.clone(), Arc::clone(&self.clock));
         let directory = DirectoryStore::open(&self.config, names, clock).await?;
         directory.import_legacy(&self.config.data_dir).await?;

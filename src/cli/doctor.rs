@@ -13,7 +13,8 @@ use super::remote::Remote;
 use super::sql::remote_rows;
 use super::{Outcome, Session};
 use crate::app::{
-    App, Check, CheckStatus, DoctorReport, UNPRICED_MODELS, running_server, unpriced_check,
+    App, Check, CheckStatus, DoctorReport, RunningServer, UNPRICED_MODELS, running_server,
+    unpriced_check,
 };
 use crate::error::{Context, Result};
 use crate::pricing::PriceBook;
@@ -60,7 +61,7 @@ async fn examine(session: &Session) -> DoctorReport {
     let now = session.clock.now();
     let mut checks = vec![disk_check(data_dir), clock_check(now)];
     if let Some(server) = running_server(data_dir) {
-        checks.extend(server_checks(server.address).await);
+        checks.extend(server_checks(&server, data_dir).await);
         checks.push(price_list_check(PriceBook::shipped(), now));
         return DoctorReport { checks };
     }
@@ -94,8 +95,9 @@ fn check(name: &'static str, status: CheckStatus, detail: String) -> Check {
 }
 
 /// Whether the server answers, and which models it has no price for.
-async fn server_checks(address: std::net::SocketAddr) -> Vec<Check> {
-    let remote = match Remote::new(address) {
+async fn server_checks(server: &RunningServer, data_dir: &Path) -> Vec<Check> {
+    let address = server.address;
+    let remote = match Remote::of_holder(server, data_dir) {
         Ok(remote) if remote.answers().await => remote,
         _ => {
             let detail =

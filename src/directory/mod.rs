@@ -17,6 +17,7 @@ mod shared;
 mod snapshot;
 mod store;
 mod tables;
+mod trail;
 
 #[cfg(test)]
 mod tests;
@@ -35,3 +36,4 @@ pub use shared::SharedDirectory;
 pub use snapshot::Directory;
 pub use store::{Closing, CredentialUse, DirectoryStore, Erasure};
 pub use tables::TABLE_NAMES;
+pub use trail::AuditTrail;

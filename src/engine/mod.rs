@@ -28,7 +28,7 @@ mod tests;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -49,7 +49,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::access::{Permission, Principal, Reach};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
-use crate::directory::SharedDirectory;
+use crate::directory::{AuditTrail, SharedDirectory};
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::flush::View;
 use catalog::{Audience, CATALOG, SCHEMA, ViewTables};
@@ -103,6 +103,8 @@ pub struct Engine {
     describing: Semaphore,
     workers: Workers,
     limits: Arc<Limits>,
+    /// Writes down users' statements; empty where nobody wants that.
+    audit_trail: OnceLock<AuditTrail>,
 }
 
 impl Engine {
@@ -126,6 +128,7 @@ impl Engine {
             describing: Semaphore::new(DESCRIBED_AT_ONCE_MAX),
             workers: Workers::new(config.query_threads_max)?,
             limits: Arc::new(Limits::new(config)),
+            audit_trail: OnceLock::new(),
         })
     }
 
@@ -134,6 +137,12 @@ impl Engine {
     pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.registry = Registry::new(clock);
         self
+    }
+
+    /// Writes every later statement of a user to the audit log, whatever door
+    /// it comes through. The first trail stays.
+    pub fn set_audit_trail(&self, trail: AuditTrail) {
+        self.audit_trail.get_or_init(|| trail);
     }
 
     /// Replaces the static tables of all later sessions. A name that the lake
@@ -182,6 +191,10 @@ impl Engine {
     ) -> Result<SqlStream> {
         check_caller(caller)?;
         check_length(&statement.text)?;
+        // Before it runs: what broke off, or was refused, was tried too.
+        if let Some(trail) = self.audit_trail.get() {
+            trail.append(&caller.audit_of_sql(&statement.text)).await?;
+        }
         // What cannot run needs no place.
         let text = statement.text.clone();
         let parsed = self.workers.spawn(async move { parse(&text) }).await;

@@ -16,6 +16,7 @@ use tower::ServiceExt;
 
 use crate::access::Principal;
 use crate::api::caller::Caller;
+use crate::api::gate::open_gate;
 use crate::api::{ApiState, routes, serve};
 use crate::clock::ManualClock;
 use crate::config::Config;
@@ -122,7 +123,7 @@ impl Server {
         let clock = Arc::new(ManualClock::new(time("2026-03-15T23:30:00Z")));
         let state = ApiState::new(Arc::new(queries), engine, take_view, clock.clone());
         // Inside of what `serve` puts around, so that it has the last word.
-        let router = serve(routes().layer(from_fn(asked_by)), state).expect("router");
+        let router = serve(routes().layer(from_fn(asked_by)), state, open_gate()).expect("router");
         Self { router, view, clock, folder, with_cube }
     }
 
