@@ -52,10 +52,32 @@ settings! {
     /// Address to serve HTTP on; loopback only, 127.0.0.1:0 picks a free port [default: 127.0.0.1:8787]
     listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8787)), "SPENDLAKE_LISTEN", "Where";
 
+    /// Address that browsers reach the server under, as https://spendlake.example.com; needed for logins with OpenID Connect [default: empty]
+    public_url: String = String::new(), "SPENDLAKE_PUBLIC_URL", "Where";
+
     /// PostgreSQL with the directory, for several nodes; empty: a file in the data folder [default: empty]
     directory_url: String = String::new(), "SPENDLAKE_DIRECTORY_URL", "Directory";
     /// Refuse events of organizations that the directory does not know [default: false]
     registration_required: bool = false, "SPENDLAKE_REGISTRATION_REQUIRED", "Directory";
+
+    /// OpenID Connect provider, exactly as it names itself; empty for none [default: empty]
+    oidc_issuer: String = String::new(), "SPENDLAKE_OIDC_ISSUER", "OpenID Connect";
+    /// This server's client id at the provider; empty lets no person log in by it [default: empty]
+    oidc_client_id: String = String::new(), "SPENDLAKE_OIDC_CLIENT_ID", "OpenID Connect";
+    /// File with the client's secret; empty for a public client [default: empty]
+    oidc_client_secret_file: PathBuf = PathBuf::new(), "SPENDLAKE_OIDC_CLIENT_SECRET_FILE", "OpenID Connect";
+    /// Scopes that a login asks for, with spaces between [default: openid profile email]
+    oidc_scopes: String = "openid profile email".to_owned(), "SPENDLAKE_OIDC_SCOPES", "OpenID Connect";
+    /// Audience (aud) of the access tokens of machines; empty takes none [default: empty]
+    oidc_audience: String = String::new(), "SPENDLAKE_OIDC_AUDIENCE", "OpenID Connect";
+    /// File (TOML) that maps claims to roles; empty maps none [default: empty]
+    oidc_mappings_file: PathBuf = PathBuf::new(), "SPENDLAKE_OIDC_MAPPINGS_FILE", "OpenID Connect";
+    /// Take grants as the provider writes them in oidc_roles_claim [default: false]
+    oidc_trust_grants: bool = false, "SPENDLAKE_OIDC_TRUST_GRANTS", "OpenID Connect";
+    /// Claim with those grants; dots name nested claims [default: spendlake_grants]
+    oidc_roles_claim: String = "spendlake_grants".to_owned(), "SPENDLAKE_OIDC_ROLES_CLAIM", "OpenID Connect";
+    /// Domains whose verified e-mail addresses may log in, with commas between; empty for any person [default: empty]
+    oidc_domains: String = String::new(), "SPENDLAKE_OIDC_DOMAINS", "OpenID Connect";
 
     /// Largest request body after decompression, bytes [default: 67108864]
     body_bytes_max: usize = 64 << 20, "SPENDLAKE_BODY_BYTES_MAX", "Ingest";
