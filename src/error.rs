@@ -10,6 +10,8 @@ pub enum ErrorKind {
     Invalid,
     /// The named thing does not exist: check the name.
     NotFound,
+    /// Nobody knows who the caller is: bring a credential that holds.
+    Unauthenticated,
     /// The caller may not do this.
     Forbidden,
     /// Too much is under way: send the same request again a little later.

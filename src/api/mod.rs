@@ -9,6 +9,7 @@ mod closed_months;
 mod cloud_events;
 mod compare;
 mod conversations;
+mod cookie;
 mod corrections;
 mod cursor;
 mod directory;
@@ -69,6 +70,7 @@ use problem::{Problem, complete_problems};
 
 pub use admission::AdmittedBody;
 pub use closed_months::{CloseBody, ClosedMonth, ClosedMonthList};
+pub use cookie::CookiePolicy;
 pub use directory::DirectoryDoor;
 pub use health::HealthState;
 pub use ingest::{Incoming, IngestDoor, not_ready};

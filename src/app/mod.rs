@@ -11,6 +11,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
+use crate::access::{Authenticator, SystemRandomness};
 use crate::api::{Incoming, IngestDoor};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -57,6 +58,7 @@ pub struct App {
     prices: Arc<Prices>,
     door: Arc<IngestDoor>,
     corrector: Arc<Corrector>,
+    authenticator: Arc<Authenticator>,
 }
 
 impl App {
@@ -91,6 +93,8 @@ impl App {
         let clocks = Arc::clone(&clock);
         let door =
             IngestDoor::new(config, intake, Arc::clone(&store), Arc::clone(&registrar), clocks);
+        let authenticator =
+            Authenticator::new(config, Arc::clone(&clock), Arc::new(SystemRandomness));
         Ok(Arc::new(Self {
             config: config.clone(),
             clock,
@@ -107,6 +111,7 @@ impl App {
             prices,
             door: Arc::new(door),
             corrector: Arc::new(corrector),
+            authenticator: Arc::new(authenticator),
         }))
     }
 
@@ -126,6 +131,11 @@ impl App {
         self.corrector.resume_forgetting().await?;
         let upkeep = tokio::spawn(drop_expired(Arc::clone(&self.corrector)));
         self.upkeep.set(Polling(upkeep.abort_handle())).map_err(|_| twice())
+    }
+
+    /// Who asks: checks credentials once [`App::replay`] has opened the directory.
+    pub fn authenticator(&self) -> &Arc<Authenticator> {
+        &self.authenticator
     }
 
     /// Changes stored events.
