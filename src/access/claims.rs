@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::grant::{Domain, Grant, Role};
 use super::permission::{Permission, Permissions};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// Most grants that one person's claims may give.
 const GRANTS_MAX: usize = 200;
@@ -164,6 +164,11 @@ impl GrantTemplate {
         Ok(())
     }
 
+    /// What it makes somebody.
+    pub(super) fn role(&self) -> Role {
+        self.0.role()
+    }
+
     /// The grant for these claims; none where one that it refers to is not
     /// there or is not a single text.
     fn fill(&self, claims: &Claims) -> Option<Grant> {
@@ -219,14 +224,24 @@ impl Mapping {
         }
     }
 
-    /// The claim that it looks at.
-    pub(super) fn claim(&self) -> &str {
-        &self.claim
-    }
-
-    /// What it makes somebody.
-    pub(super) fn role(&self) -> Role {
-        self.grant.0.role()
+    /// An empty claim or value would fit nobody, or by accident somebody.
+    pub(super) fn check(&self) -> Result<()> {
+        if self.claim.is_empty() || self.value.as_ref().is_some_and(String::is_empty) {
+            return Err(Error::invalid(format!(
+                "a mapping has the claim {:?} and the value {:?}; both are texts that are not \
+                 empty, and value may be left out for any",
+                self.claim,
+                self.value.as_deref().unwrap_or("(left out)")
+            )));
+        }
+        if self.value.is_none() && self.grant.role() == Role::SuperAdmin {
+            return Err(Error::invalid(format!(
+                "the mapping of {:?} to super_admin names no value, so whoever has the claim \
+                 would be one; name the value",
+                self.claim
+            )));
+        }
+        Ok(())
     }
 }
 
@@ -261,7 +276,7 @@ impl ClaimRules {
                 "the claims give {count} roles; at most {GRANTS_MAX} are kept for one person or \
                  machine: ask an administrator to map a wider one"
             );
-            return Err(Error::new(crate::error::ErrorKind::Forbidden, message));
+            return Err(Error::new(ErrorKind::Forbidden, message));
         }
         Ok(grants)
     }
@@ -281,7 +296,7 @@ impl ClaimRules {
                 "the claim {name:?} is not a list of grants ({error}); whoever runs the identity \
                  provider can put that right"
             );
-            Error::new(crate::error::ErrorKind::Forbidden, message)
+            Error::new(ErrorKind::Forbidden, message)
         })
     }
 
@@ -289,7 +304,7 @@ impl ClaimRules {
         if self.domains.is_empty() {
             return Ok(());
         }
-        let forbidden = |message| Err(Error::new(crate::error::ErrorKind::Forbidden, message));
+        let forbidden = |message| Err(Error::new(ErrorKind::Forbidden, message));
         let Some(email) = claims.verified_email() else {
             return forbidden(
                 "the identity provider names no verified e-mail address of yours (email with \
@@ -318,7 +333,7 @@ fn nonempty(grants: Vec<Grant>, claims: &Claims) -> Result<Vec<Grant>> {
         "the identity provider knows {subject:?}, but no role here belongs to it: an administrator \
          of Spendlake can map one of its claims to a role (setting oidc_mappings_file)"
     );
-    Err(Error::new(crate::error::ErrorKind::Forbidden, message))
+    Err(Error::new(ErrorKind::Forbidden, message))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
-use crate::access::{Authenticator, SystemRandomness};
+use crate::access::{Authenticator, Oidc, Randomness, SystemRandomness, install_crypto};
 use crate::api::{Incoming, IngestDoor};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -59,6 +59,8 @@ pub struct App {
     door: Arc<IngestDoor>,
     corrector: Arc<Corrector>,
     authenticator: Arc<Authenticator>,
+    /// None where the settings name no identity provider.
+    oidc: Option<Arc<Oidc>>,
 }
 
 impl App {
@@ -93,8 +95,7 @@ impl App {
         let clocks = Arc::clone(&clock);
         let door =
             IngestDoor::new(config, intake, Arc::clone(&store), Arc::clone(&registrar), clocks);
-        let authenticator =
-            Authenticator::new(config, Arc::clone(&clock), Arc::new(SystemRandomness));
+        let (authenticator, oidc) = open_access(config, &clock)?;
         Ok(Arc::new(Self {
             config: config.clone(),
             clock,
@@ -111,7 +112,8 @@ impl App {
             prices,
             door: Arc::new(door),
             corrector: Arc::new(corrector),
-            authenticator: Arc::new(authenticator),
+            authenticator,
+            oidc,
         }))
     }
 
@@ -269,6 +271,21 @@ impl App {
         }
         closed
     }
+}
+
+/// Those who find out who asks.
+fn open_access(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+) -> Result<(Arc<Authenticator>, Option<Arc<Oidc>>)> {
+    install_crypto();
+    let randomness: Arc<dyn Randomness> = Arc::new(SystemRandomness);
+    let oidc = Oidc::open(config, clock, &randomness)?.map(Arc::new);
+    let authenticator = Authenticator::new(config, Arc::clone(clock), randomness);
+    if let Some(verifier) = oidc.as_ref().and_then(|oidc| oidc.jwt_verifier()) {
+        authenticator.set_jwt_verifier(verifier);
+    }
+    Ok((Arc::new(authenticator), oidc))
 }
 
 /// Drops days past their age, once an hour.

@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 
 use super::App;
 use super::observe;
-use crate::api::{ApiState, Doors, HealthState, service};
+use crate::api::{ApiState, CookiePolicy, Doors, HealthState, OidcDoor, service};
 use crate::error::{Context, Error, ErrorKind, Result};
 
 impl App {
@@ -39,6 +39,10 @@ impl App {
         Self::check_listen_address(address)?;
         self.lock.announce(Some(address))?;
         let router = self.service()?;
+        if let Some(oidc) = self.oidc.clone() {
+            // Serving does not wait for it: it may be down while we start.
+            tokio::spawn(async move { oidc.warm().await });
+        }
         let replaying = Arc::clone(&self);
         let replay = tokio::spawn(async move {
             if replaying.store.get().is_some() { Ok(()) } else { replaying.replay().await }
@@ -92,8 +96,21 @@ impl App {
             corrector: Arc::clone(&self.corrector),
             directory: Arc::clone(&self.directory),
             prices: Arc::clone(&self.prices),
+            oidc: self.oidc_door(),
             health: Arc::new(health),
         };
         service(api, doors, Arc::clone(&self.clock))
+    }
+
+    fn oidc_door(&self) -> OidcDoor {
+        // Browsers keep a secure cookie only where they came by https.
+        let secure = self.config.public_url.starts_with("https:");
+        OidcDoor {
+            oidc: self.oidc.clone(),
+            authenticator: Arc::clone(&self.authenticator),
+            directory: Arc::clone(&self.directory),
+            cookies: if secure { CookiePolicy::Secure } else { CookiePolicy::Loopback },
+            clock: Arc::clone(&self.clock),
+        }
     }
 }
