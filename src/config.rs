@@ -68,6 +68,8 @@ settings! {
     oidc_client_secret_file: PathBuf = PathBuf::new(), "SPENDLAKE_OIDC_CLIENT_SECRET_FILE", "OpenID Connect";
     /// Scopes that a login asks for, with spaces between [default: openid profile email]
     oidc_scopes: String = "openid profile email".to_owned(), "SPENDLAKE_OIDC_SCOPES", "OpenID Connect";
+    /// Ask the provider's userinfo_endpoint for claims that its identity tokens leave out [default: false]
+    oidc_userinfo: bool = false, "SPENDLAKE_OIDC_USERINFO", "OpenID Connect";
     /// Audience (aud) of the access tokens of machines; empty takes none [default: empty]
     oidc_audience: String = String::new(), "SPENDLAKE_OIDC_AUDIENCE", "OpenID Connect";
     /// File (TOML) that maps claims to roles; empty maps none [default: empty]

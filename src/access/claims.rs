@@ -20,6 +20,19 @@ impl Claims {
         Self(claims)
     }
 
+    /// Adds what the provider says elsewhere and the token does not say. An
+    /// address and whether it is verified are one saying: they come from the
+    /// token, or both from elsewhere.
+    pub(super) fn complete(&mut self, others: Map<String, Value>) {
+        let has_email = self.has("email") || self.has("email_verified");
+        for (name, value) in others {
+            let of_email = matches!(name.as_str(), "email" | "email_verified");
+            if !(of_email && has_email) {
+                self.0.entry(name).or_insert(value);
+            }
+        }
+    }
+
     /// Whether there is such a claim, whatever it says.
     pub(super) fn has(&self, name: &str) -> bool {
         self.0.contains_key(name)

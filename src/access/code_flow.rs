@@ -13,7 +13,7 @@ use moka::sync::Cache;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-use super::claims::ClaimRules;
+use super::claims::{ClaimRules, Claims};
 use super::jwks::KeyCache;
 use super::jwt::{Expected, TokenFault, TokenUse, UnverifiedToken};
 use super::machines::principal_id;
@@ -178,8 +178,18 @@ impl CodeFlow {
         let code = code_of(answer)?;
         let verifier = &pending.code_verifier;
         let provider = self.keys.provider();
-        let id_token = provider.exchange(endpoints, &self.client, code, verifier).await?;
-        self.identify(&id_token, &pending).await
+        let tokens = provider.exchange(endpoints, &self.client, code, verifier).await?;
+        let mut claims = self.check(&tokens.id_token, &pending.nonce).await?;
+        if self.client.asks_userinfo {
+            let others = provider.userinfo(endpoints, &tokens).await?;
+            if others.get("sub").and_then(|subject| subject.as_str()) != claims.text("sub") {
+                let message = "the identity provider speaks of two persons (sub of its token and \
+                               of its userinfo_endpoint); log in again";
+                return Err(Error::new(ErrorKind::Forbidden, message).into());
+            }
+            claims.complete(others);
+        }
+        self.logged_in(&claims, &pending)
     }
 
     /// The login that the answer names, if this browser began it. It is gone
@@ -225,18 +235,22 @@ impl CodeFlow {
         }
     }
 
-    async fn identify(&self, id_token: &str, pending: &Pending) -> Result<LoggedIn, FailedLogin> {
+    /// The claims of the identity token of the login with this nonce.
+    async fn check(&self, id_token: &str, nonce: &str) -> Result<Claims> {
         let token = UnverifiedToken::parse(id_token).map_err(bad_token)?;
         let key = self.keys.key_for(&token).await?;
         let key = key.ok_or_else(|| bad_token(token.unknown_key()))?;
         let expected = Expected {
             issuer: &self.issuer,
             audience: &self.client.client_id,
-            token_use: TokenUse::Identity { nonce: &pending.nonce },
+            token_use: TokenUse::Identity { nonce },
         };
-        let claims = token.verify(&key, &expected, self.clock.now()).map_err(bad_token)?;
-        let id = principal_id(&self.issuer, &claims);
-        let grants = match self.rules.grants_of_person(&claims) {
+        token.verify(&key, &expected, self.clock.now()).map_err(bad_token)
+    }
+
+    fn logged_in(&self, claims: &Claims, pending: &Pending) -> Result<LoggedIn, FailedLogin> {
+        let id = principal_id(&self.issuer, claims);
+        let grants = match self.rules.grants_of_person(claims) {
             Ok(grants) => grants,
             Err(error) => return Err(FailedLogin { error, subject: Some(id), was_begun: true }),
         };

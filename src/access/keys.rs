@@ -114,7 +114,8 @@ impl KeySet {
             serde_json::from_value(document).context(ErrorKind::Unavailable, doing)?;
         if keys.len() > KEYS_MAX {
             let count = keys.len();
-            let message = format!("the provider publishes {count} keys; at most {KEYS_MAX} are read");
+            let message =
+                format!("the provider publishes {count} keys; at most {KEYS_MAX} are read");
             return Err(Error::unavailable(message));
         }
         Ok(Self(keys.into_iter().filter_map(PublicKey::parse).collect()))

@@ -11,7 +11,9 @@ use sha2::{Digest as _, Sha256};
 use super::claims::{ClaimRules, Claims};
 use super::credential::JwtVerifier;
 use super::jwks::KeyCache;
-use super::jwt::{Expected, LEEWAY_SECONDS, TOKEN_BYTES_MAX, TokenFault, TokenUse, UnverifiedToken};
+use super::jwt::{
+    Expected, LEEWAY_SECONDS, TOKEN_BYTES_MAX, TokenFault, TokenUse, UnverifiedToken,
+};
 use super::keys::KeyPrint;
 use super::principal::{Origin, Principal};
 use crate::clock::Clock;

@@ -39,6 +39,7 @@ pub(super) struct PeopleSettings {
     pub(super) client_secret: Option<Secret>,
     pub(super) scopes: String,
     pub(super) redirect_url: Url,
+    pub(super) asks_userinfo: bool,
 }
 
 /// A text that is never shown.
@@ -130,8 +131,10 @@ impl PeopleSettings {
             )));
         }
         let file = &config.oidc_client_secret_file;
-        let client_secret = (!file.as_os_str().is_empty()).then(|| read_secret(file)).transpose()?;
-        Ok(Some(Self { client_id, client_secret, scopes, redirect_url }))
+        let client_secret =
+            (!file.as_os_str().is_empty()).then(|| read_secret(file)).transpose()?;
+        let asks_userinfo = config.oidc_userinfo;
+        Ok(Some(Self { client_id, client_secret, scopes, redirect_url, asks_userinfo }))
     }
 }
 

@@ -4,9 +4,9 @@
 
 use std::time::Duration;
 
-use reqwest::{Client, Response, StatusCode};
+use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use url::Url;
 use url::form_urlencoded::byte_serialize;
 
@@ -45,6 +45,7 @@ pub(super) struct Endpoints {
     /// Absent where a provider serves machines only.
     authorization_endpoint: Option<String>,
     token_endpoint: Option<String>,
+    userinfo_endpoint: Option<String>,
     #[serde(default = "basic_only")]
     token_endpoint_auth_methods_supported: Vec<String>,
     /// Whether each answer to a login names its issuer (RFC 9207).
@@ -56,9 +57,11 @@ fn basic_only() -> Vec<String> {
     vec!["client_secret_basic".to_owned()]
 }
 
-#[derive(Debug, Deserialize)]
-struct Tokens {
-    id_token: Option<String>,
+/// What a code was exchanged for.
+#[derive(Deserialize)]
+pub(super) struct Tokens {
+    pub(super) id_token: String,
+    access_token: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -109,15 +112,15 @@ impl Provider {
         self.checked("authorization_endpoint", url.unwrap_or_default())
     }
 
-    /// Exchanges the code of a login for its identity token. `Forbidden` where
-    /// the provider does not take the code.
+    /// Exchanges the code of a login for its tokens. `Forbidden` where the
+    /// provider does not take the code.
     pub(super) async fn exchange(
         &self,
         endpoints: &Endpoints,
         client: &PeopleSettings,
         code: &str,
         code_verifier: &str,
-    ) -> Result<String> {
+    ) -> Result<Tokens> {
         let url = endpoints.token_endpoint.as_deref().unwrap_or_default();
         let url = self.checked("token_endpoint", url)?;
         let mut form = vec![
@@ -148,9 +151,8 @@ impl Provider {
                 )));
             }
         }
-        let body: String = url::form_urlencoded::Serializer::new(String::new())
-            .extend_pairs(form)
-            .finish();
+        let body: String =
+            url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
         let request =
             request.header("content-type", "application/x-www-form-urlencoded").body(body);
         let answer = request.send().await.map_err(|error| unreachable(&self.issuer, error))?;
@@ -162,20 +164,28 @@ impl Provider {
         if !status.is_success() {
             return Err(odd_status(&self.issuer, status));
         }
-        let tokens: Tokens = serde_json::from_value(document?)
-            .context(ErrorKind::Unavailable, "the provider's answer to a code holds no tokens")?;
-        tokens.id_token.ok_or_else(|| {
-            Error::unavailable("the provider's answer to a code holds no identity token (id_token)")
-        })
+        let doing = "the provider's answer to a code holds no identity token (id_token)";
+        serde_json::from_value(document?).context(ErrorKind::Unavailable, doing)
+    }
+
+    /// What the provider says of whoever logged in, beside the identity token
+    /// (OpenID Connect Core 1.0, section 5.3).
+    pub(super) async fn userinfo(
+        &self,
+        endpoints: &Endpoints,
+        tokens: &Tokens,
+    ) -> Result<Map<String, Value>> {
+        let url = endpoints.userinfo_endpoint.as_deref().unwrap_or_default();
+        let url = self.checked("userinfo_endpoint", url)?;
+        let token = tokens.access_token.as_deref().unwrap_or_default();
+        let request = self.http.get(url.clone()).bearer_auth(token);
+        let document = ask(url.as_str(), request).await?;
+        let doing = "the provider's answer of its userinfo_endpoint is not an object";
+        serde_json::from_value(document).context(ErrorKind::Unavailable, doing)
     }
 
     async fn get(&self, address: &str) -> Result<Value> {
-        let request = self.http.get(address).header("accept", "application/json");
-        let answer = request.send().await.map_err(|error| unreachable(address, error))?;
-        if !answer.status().is_success() {
-            return Err(odd_status(address, answer.status()));
-        }
-        read_json(address, answer).await
+        ask(address, self.http.get(address)).await
     }
 
     /// An address that the provider published; one on this machine only if
@@ -186,7 +196,9 @@ impl Provider {
         };
         let url = check_url(what, address).map_err(wrong)?;
         if url.scheme() == "http" && !self.loopback {
-            return Err(wrong(Error::invalid(format!("{what} is {address:?}, which is not https"))));
+            return Err(wrong(Error::invalid(format!(
+                "{what} is {address:?}, which is not https"
+            ))));
         }
         Ok(url)
     }
@@ -197,6 +209,15 @@ impl Provider {
 pub fn install_crypto() {
     // An error says that there is one already.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+}
+
+async fn ask(address: &str, request: RequestBuilder) -> Result<Value> {
+    let request = request.header("accept", "application/json");
+    let answer = request.send().await.map_err(|error| unreachable(address, error))?;
+    if !answer.status().is_success() {
+        return Err(odd_status(address, answer.status()));
+    }
+    read_json(address, answer).await
 }
 
 async fn read_json(address: &str, mut answer: Response) -> Result<Value> {
@@ -235,7 +256,8 @@ fn refused(status: StatusCode, document: Value) -> Error {
              administrator has to look at oidc_client_id and oidc_client_secret_file"
         ));
     }
-    let message =
-        format!("the identity provider did not take the code of this login ({code:?}); log in again");
+    let message = format!(
+        "the identity provider did not take the code of this login ({code:?}); log in again"
+    );
     Error::new(ErrorKind::Forbidden, message)
 }

@@ -23,6 +23,8 @@ use crate::config::Config;
 
 pub(crate) const CLIENT_ID: &str = "spendlake web";
 pub(crate) const CLIENT_SECRET: &str = "s%cret:with/odd&signs";
+/// What a code is exchanged for, beside the identity token.
+const ACCESS_TOKEN: &str = "opaque-access-token";
 pub(crate) const AUDIENCE: &str = "spendlake-api";
 
 /// A private key, and what is published of it.
@@ -129,6 +131,8 @@ pub(crate) struct Answers {
     pub(crate) reads: usize,
     /// Instead of the answer to a code.
     pub(crate) token_answer: Option<(StatusCode, Value)>,
+    /// What it says of whoever shows the access token.
+    pub(crate) userinfo: Value,
     approved: HashMap<String, Approved>,
 }
 
@@ -154,12 +158,14 @@ impl TestIssuer {
             is_down: false,
             reads: 0,
             token_answer: None,
+            userinfo: json!({}),
             approved: HashMap::new(),
         }));
         let router = Router::new()
             .route("/.well-known/openid-configuration", get(discovery))
             .route("/keys", get(keys))
             .route("/token", post(token))
+            .route("/userinfo", get(userinfo))
             .with_state((url.clone(), Arc::clone(&answers)));
         let task = tokio::spawn(async move {
             let _ = axum::serve(listener, router).await;
@@ -274,20 +280,15 @@ async fn keys(State((_, answers)): Shared) -> Response {
 }
 
 /// Takes a code once, from the right client, for the right verifier.
-async fn token(
-    State((_, answers)): Shared,
-    headers: HeaderMap,
-    body: String,
-) -> Response {
+async fn token(State((_, answers)): Shared, headers: HeaderMap, body: String) -> Response {
     let form: HashMap<String, String> =
         url::form_urlencoded::parse(body.as_bytes()).into_owned().collect();
     let mut answers = answers.lock().expect("the answers");
     if let Some((status, answer)) = answers.token_answer.clone() {
         return (status, Json(answer)).into_response();
     }
-    let refuse = |error: &str| {
-        (StatusCode::BAD_REQUEST, Json(json!({ "error": error }))).into_response()
-    };
+    let refuse =
+        |error: &str| (StatusCode::BAD_REQUEST, Json(json!({ "error": error }))).into_response();
     if !knows_client(&headers, &form) {
         return refuse("invalid_client");
     }
@@ -298,7 +299,16 @@ async fn token(
     if challenge != approved.challenge || form["redirect_uri"] != approved.redirect_url {
         return refuse("invalid_grant");
     }
-    Json(json!({ "id_token": approved.id_token, "token_type": "Bearer" })).into_response()
+    let tokens = json!({ "id_token": approved.id_token, "access_token": ACCESS_TOKEN });
+    Json(tokens).into_response()
+}
+
+async fn userinfo(State((_, answers)): Shared, headers: HeaderMap) -> Response {
+    let shown = headers.get(header::AUTHORIZATION).and_then(|shown| shown.to_str().ok());
+    if shown != Some(&format!("Bearer {ACCESS_TOKEN}")) {
+        return StatusCode::UNAUTHORIZED.into_response();
+    }
+    Json(answers.lock().expect("the answers").userinfo.clone()).into_response()
 }
 
 fn knows_client(headers: &HeaderMap, form: &HashMap<String, String>) -> bool {

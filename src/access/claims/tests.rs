@@ -17,7 +17,8 @@ fn grant(grant: Value) -> Grant {
 }
 
 fn analyst(organization_id: &str) -> Grant {
-    let over = json!({ "role": "analyst", "over": "organization", "organization_id": organization_id });
+    let over =
+        json!({ "role": "analyst", "over": "organization", "organization_id": organization_id });
     grant(over)
 }
 
@@ -85,7 +86,8 @@ fn every_mapping_that_fits_gives_its_grant_once() {
         { "claim": "g", "value": "c", "role": "super_admin", "over": "platform" },
     ]);
     let grants = rules(mappings).grants_of_machine(&claims(json!({ "g": ["a", "b"] })));
-    let lead = json!({ "role": "team_lead", "over": "team", "organization_id": "o", "team_id": "t" });
+    let lead =
+        json!({ "role": "team_lead", "over": "team", "organization_id": "o", "team_id": "t" });
     assert_eq!(grants.expect("grants"), [grant(lead), analyst("o")]);
 }
 
@@ -97,7 +99,8 @@ fn ids_can_come_from_claims() {
     }]);
     let rules = rules(mappings);
     let said = |email: Value| claims(json!({ "org": "o", "email": email, "email_verified": true }));
-    let member = json!({ "role": "member", "over": "user", "organization_id": "o", "user_id": "a@b.c" });
+    let member =
+        json!({ "role": "member", "over": "user", "organization_id": "o", "user_id": "a@b.c" });
     assert_eq!(rules.grants_of_person(&said(json!("a@b.c"))).expect("one"), [grant(member)]);
     // Nothing, something empty or several values make no id.
     for odd in [json!(null), json!(""), json!(["a", "b"]), json!([])] {
@@ -114,7 +117,8 @@ fn a_grant_that_does_not_fit_its_role_or_has_an_odd_id_is_no_mapping() {
         mapping["claim"] = json!("g");
         serde_json::from_value::<Mapping>(mapping).map_err(|error| error.to_string())
     };
-    let organization = |id: &str| json!({ "role": "analyst", "over": "organization", "organization_id": id });
+    let organization =
+        |id: &str| json!({ "role": "analyst", "over": "organization", "organization_id": id });
     assert!(parse(organization("${org}")).is_ok());
     for id in ["", "${}", "x${org}", "${org}x"] {
         let error = parse(organization(id)).expect_err(id);
@@ -166,8 +170,7 @@ fn the_providers_own_grants_count_only_where_it_is_trusted() {
 
 #[test]
 fn one_unreadable_grant_refuses_all_of_them() {
-    let rules =
-        ClaimRules { grants_claim: Some("grants".to_owned()), ..ClaimRules::default() };
+    let rules = ClaimRules { grants_claim: Some("grants".to_owned()), ..ClaimRules::default() };
     let good = json!({ "role": "analyst", "over": "platform" });
     for odd in [
         json!([good, { "role": "emperor", "over": "platform" }]),
@@ -176,7 +179,8 @@ fn one_unreadable_grant_refuses_all_of_them() {
         json!("analyst"),
         json!(null),
     ] {
-        let error = rules.grants_of_machine(&claims(json!({ "grants": odd }))).expect_err("refused");
+        let error =
+            rules.grants_of_machine(&claims(json!({ "grants": odd }))).expect_err("refused");
         assert!(error.to_string().contains("is not a list of grants"), "{error}");
     }
 }
@@ -204,8 +208,7 @@ fn only_verified_addresses_of_the_allowed_domains_log_in() {
 
 #[test]
 fn too_many_grants_are_refused() {
-    let rules =
-        ClaimRules { grants_claim: Some("grants".to_owned()), ..ClaimRules::default() };
+    let rules = ClaimRules { grants_claim: Some("grants".to_owned()), ..ClaimRules::default() };
     let grants = |count: usize| {
         let one = |id| json!({ "role": "analyst", "over": "organization", "organization_id": id });
         claims(json!({ "grants": (0..count).map(|n| one(n.to_string())).collect::<Vec<_>>() }))
@@ -230,4 +233,20 @@ fn a_name_is_what_a_person_would_read() {
     assert_eq!(name(json!({ "name": "Ada", "email": "a@b.c" })).as_deref(), Some("Ada"));
     assert_eq!(name(json!({ "name": " ", "preferred_username": "ada" })).as_deref(), Some("ada"));
     assert_eq!(name(json!({ "email": "a@b.c" })), None);
+}
+
+#[test]
+fn what_is_said_elsewhere_never_changes_what_the_token_says() {
+    let mut said = claims(json!({ "sub": "ada", "email": "ada@b.c" }));
+    let Value::Object(others) = json!({
+        "sub": "eve", "groups": ["finance"], "email": "eve@b.c", "email_verified": true,
+    }) else {
+        panic!("an object")
+    };
+    said.complete(others.clone());
+    assert_eq!(said, claims(json!({ "sub": "ada", "email": "ada@b.c", "groups": ["finance"] })));
+    assert_eq!(said.verified_email(), None, "another address was verified");
+    let mut bare = claims(json!({ "sub": "eve" }));
+    bare.complete(others);
+    assert_eq!(bare.verified_email(), Some("eve@b.c"));
 }

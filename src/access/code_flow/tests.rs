@@ -320,3 +320,21 @@ async fn without_a_client_id_nobody_logs_in() {
     let machines_off = open(&issuer, |config| config.oidc_audience = String::new());
     assert!(machines_off.takes_people() && machines_off.jwt_verifier().is_none());
 }
+
+#[tokio::test]
+async fn roles_can_come_from_the_userinfo_endpoint_of_the_same_person() {
+    let issuer = TestIssuer::start().await;
+    let userinfo = json!({ "userinfo_endpoint": format!("{}/userinfo", issuer.url) });
+    issuer.answers().discovery = userinfo;
+    let asking = open(&issuer, |config| config.oidc_userinfo = true);
+    let mut claims = issuer.person();
+    claims.as_object_mut().expect("an object").remove("groups");
+    issuer.answers().userinfo = json!({ "sub": "248289761001", "groups": ["finance"] });
+    let logged_in = login(&asking, &issuer, claims.clone()).await.expect("logged in");
+    assert_eq!(logged_in.principal.grants().len(), 1);
+    let not_asking = open(&issuer, |_| {});
+    assert!(login(&not_asking, &issuer, claims.clone()).await.is_err());
+    issuer.answers().userinfo = json!({ "sub": "another", "groups": ["finance"] });
+    let said = message(login(&asking, &issuer, claims).await, ErrorKind::Forbidden);
+    assert!(said.contains("speaks of two persons"), "{said}");
+}

@@ -65,8 +65,7 @@ fn every_asymmetric_algorithm_is_taken_with_a_key_of_its_type() {
         let keys = KeySet::parse(json!({ "keys": [key.jwk] })).expect("keys");
         let text = key.sign(&claims());
         let token = UnverifiedToken::parse(&text).expect(name);
-        let expected =
-            Expected { issuer: ISSUER, audience: AUDIENCE, token_use: TokenUse::Access };
+        let expected = Expected { issuer: ISSUER, audience: AUDIENCE, token_use: TokenUse::Access };
         let key = keys.key_for(&token).expect(name);
         token.verify(key, &expected, now()).expect(name);
     }

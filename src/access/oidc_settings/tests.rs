@@ -138,3 +138,16 @@ fn a_mappings_file_with_a_mistake_stops_the_start() {
     assert!(refused(&mapping(&format!("value = \"\"\n{admin}"))).contains("not empty"));
     assert!(refused(&format!("[[default]]\n{admin}\n")).contains("a default makes everybody"));
 }
+
+#[test]
+fn the_documented_example_can_be_used() {
+    let text = include_str!("../../../docs/ACCESS.md");
+    let blocks: Vec<&str> = text.split("```toml\n").skip(1).collect();
+    let block = |index: usize| blocks[index].split("```").next().expect("a block");
+    let rules = with_mappings(block(1)).expect("mappings").rules;
+    assert_eq!(rules.mappings.len(), 4);
+    let folder = tempfile::tempdir().expect("folder");
+    let file = folder.path().join("spendlake.toml");
+    std::fs::write(&file, block(0)).expect("write");
+    Config::resolve(Some(&file), &Default::default()).expect("settings");
+}

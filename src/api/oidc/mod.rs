@@ -16,9 +16,9 @@ use utoipa_axum::routes;
 
 use super::cookie::CookiePolicy;
 use super::directory::DirectoryDoor;
+use super::not_ready;
 use super::params::Params;
 use super::problem::Problem;
-use super::{ApiState, not_ready};
 use crate::access::{
     Authenticator, CALLBACK_PATH, FailedLogin, LOGIN_SECONDS_MAX, LoggedIn, LoginAnswer, Oidc,
     SessionOwner,
@@ -47,7 +47,10 @@ pub struct OidcDoor {
 }
 
 /// Both routes, over `door`.
-pub(super) fn routes(door: OidcDoor) -> OpenApiRouter<ApiState> {
+pub(super) fn routes<S>(door: OidcDoor) -> OpenApiRouter<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
     OpenApiRouter::new().routes(routes!(login)).routes(routes!(callback)).with_state(door)
 }
 
@@ -217,3 +220,6 @@ fn redirect<const N: usize>(location: &str, cookies: [HeaderValue; N]) -> Result
     }
     Ok(response)
 }
+
+#[cfg(test)]
+mod tests;
