@@ -106,20 +106,20 @@ impl KeyCache {
         self: &Arc<Self>,
         knows: impl Fn(&Published) -> bool,
     ) -> Result<Arc<Held>> {
-        let now = self.clock.now();
-        let is_due = |held: &Option<Arc<Held>>, asked_at| {
+        let is_due = |held: &Option<Arc<Held>>, asked_at, now| {
             let age = held.as_ref().map(|held| held.age(now));
             let known = held.as_ref().is_some_and(|held| knows(&held.published));
             due(age, known, asked_at, now)
         };
-        let held = self.held.load_full();
-        if !is_due(&held, None) {
+        let (held, now) = (self.held.load_full(), self.clock.now());
+        if !is_due(&held, None, now) {
             return usable(held, now);
         }
         let mut asked_at = Arc::clone(&self.turn).lock_owned().await;
-        // Whoever had the turn before may have brought what is looked for.
-        let held = self.held.load_full();
-        if is_due(&held, *asked_at) {
+        // Whoever had the turn before may have brought what is looked for: it
+        // is newer than the time at which this began to wait.
+        let (held, now) = (self.held.load_full(), self.clock.now());
+        if is_due(&held, *asked_at, now) {
             *asked_at = Some(now);
             let cache = Arc::clone(self);
             // A caller who hangs up must not keep the answer from the others.

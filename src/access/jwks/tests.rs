@@ -165,3 +165,19 @@ async fn a_caller_who_hangs_up_does_not_keep_the_answer_from_others() {
     assert!(knows(&cache, &TestKey::shared()).await.expect("keys"));
     assert_eq!(issuer.answers().reads, 1);
 }
+
+#[tokio::test]
+async fn many_callers_at_once_ask_the_provider_once() {
+    let issuer = TestIssuer::start().await;
+    let cache = cache(&issuer);
+    let asking: Vec<_> = (0..50)
+        .map(|_| {
+            let cache = Arc::clone(&cache);
+            tokio::spawn(async move { cache.published().await.is_ok() })
+        })
+        .collect();
+    for asked in asking {
+        assert!(asked.await.expect("an answer"));
+    }
+    assert_eq!(issuer.answers().reads, 1);
+}
