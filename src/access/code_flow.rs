@@ -292,8 +292,7 @@ fn code_of(answer: &LoginAnswer) -> Result<&str> {
 fn local_path(path: &str) -> Result<String> {
     let plain = path.len() <= RETURN_TO_BYTES_MAX
         && path.starts_with('/')
-        && !path.contains('\\')
-        && !path.chars().any(|one| one.is_control() || one.is_whitespace());
+        && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
     // Browsers read `//host` as another server's address.
     if plain && !path.starts_with("//") {
         return Ok(path.to_owned());
@@ -301,7 +300,7 @@ fn local_path(path: &str) -> Result<String> {
     let shown: String = path.chars().take(100).collect();
     Err(Error::invalid(format!(
         "return_to is {shown:?}; it is a path of this server, as /dashboard, of at most \
-         {RETURN_TO_BYTES_MAX} bytes"
+         {RETURN_TO_BYTES_MAX} bytes, with escapes for what is not ASCII"
     )))
 }
 

@@ -210,6 +210,7 @@ async fn return_to_stays_on_this_server() {
         "/\r\nset-cookie: x=y",
         "javascript:alert(1)",
         "dashboard",
+        "/\u{fc}bersicht",
         "",
         long.as_str(),
     ] {
