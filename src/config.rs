@@ -14,6 +14,64 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::model::SourcePrecedence;
 
+/// Longest session, hours.
+const SESSION_HOURS_LIMIT: u32 = 90 * 24;
+
+/// A setting that is read and never shown.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Secret(String);
+
+/// What is shown in its place.
+const HIDDEN: &str = "…";
+
+impl Secret {
+    /// What was set.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    fn shown(&self) -> &'static str {
+        if self.0.is_empty() { "" } else { HIDDEN }
+    }
+}
+
+impl From<&str> for Secret {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl std::str::FromStr for Secret {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> std::result::Result<Self, Self::Err> {
+        Ok(Self::from(text))
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{:?}", self.shown())
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: serde::Serializer>(
+        &self,
+        serializer: S,
+    ) -> std::result::Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.shown())
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> std::result::Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Self)
+    }
+}
+
 /// Declares every setting once: its documentation (which is its `--help`),
 /// name, type, default, environment variable and help heading.
 macro_rules! settings {
@@ -149,6 +207,19 @@ settings! {
     query_concurrency_max: usize = 4, "SPENDLAKE_QUERY_CONCURRENCY_MAX", "Queries";
     /// Disk that spilling SQL may use, bytes [default: 10737418240]
     query_spill_bytes_max: u64 = 10 << 30, "SPENDLAKE_QUERY_SPILL_BYTES_MAX", "Queries";
+
+    /// Hours without a request after which a person's session ends [default: 12]
+    session_idle_hours: u32 = 12, "SPENDLAKE_SESSION_IDLE_HOURS", "People";
+    /// Hours after which a person's session ends, whatever is done in it [default: 168]
+    session_hours_max: u32 = 168, "SPENDLAKE_SESSION_HOURS_MAX", "People";
+    /// Token of 32 or more characters that becomes a super admin's; better set as a variable or a file than as a flag, which other users of the machine see [default: empty]
+    init_admin_token: Secret = Secret::default(), "SPENDLAKE_INIT_ADMIN_TOKEN", "First administrator";
+    /// File that holds such a token [default: empty]
+    init_admin_token_file: PathBuf = PathBuf::new(), "SPENDLAKE_INIT_ADMIN_TOKEN_FILE", "First administrator";
+    /// Email of an account that becomes a super admin's [default: empty]
+    init_admin_email: String = String::new(), "SPENDLAKE_INIT_ADMIN_EMAIL", "First administrator";
+    /// File that holds its password [default: empty]
+    init_admin_password_file: PathBuf = PathBuf::new(), "SPENDLAKE_INIT_ADMIN_PASSWORD_FILE", "First administrator";
 }
 
 impl Config {
@@ -170,10 +241,14 @@ impl Config {
             }
             None => figment,
         };
-        let config: Self = figment
+        let mut config: Self = figment
             .merge(Serialized::defaults(args))
             .extract()
             .context(ErrorKind::Invalid, "the settings cannot be used")?;
+        // A secret is never written out, so it is not among what was merged.
+        if let Some(token) = &args.init_admin_token {
+            config.init_admin_token = token.clone();
+        }
         config.check()?;
         Ok(config)
     }
@@ -198,6 +273,13 @@ impl Config {
             return Err(Error::invalid(format!(
                 "usage_daily_retention_days is {daily} and usage_events_retention_days {events}; \
                  the sums are kept at least as long as their events (0 keeps for ever)"
+            )));
+        }
+        let (idle, most) = (self.session_idle_hours, self.session_hours_max);
+        if idle == 0 || most < idle || most > SESSION_HOURS_LIMIT {
+            return Err(Error::invalid(format!(
+                "session_idle_hours is {idle} and session_hours_max {most}; the first is 1 or \
+                 more, the second at least the first and at most {SESSION_HOURS_LIMIT} (90 days)"
             )));
         }
         if self.dedup_window_days == 0 {
@@ -238,6 +320,37 @@ mod tests {
         let config = Config::resolve(Some(&file), &args).expect("settings");
         assert_eq!((config.flush_rows_max, config.hot_rows_max), (9, 8));
         assert_eq!(config.dedup_window_days, 35);
+    }
+
+    #[test]
+    fn a_secret_is_read_and_never_shown() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let file = folder.path().join("spendlake.toml");
+        std::fs::write(&file, "init_admin_token = \"from the file\"\n").expect("write");
+        let config = Config::resolve(Some(&file), &ConfigArgs::default()).expect("settings");
+        assert_eq!(config.init_admin_token.reveal(), "from the file");
+        let token = Some(Secret::from("from the flag"));
+        let args = ConfigArgs { init_admin_token: token, ..ConfigArgs::default() };
+        let config = Config::resolve(Some(&file), &args).expect("settings");
+        assert_eq!(config.init_admin_token.reveal(), "from the flag");
+        let json = |value: serde_json::Result<String>| value.expect("JSON");
+        for shown in [
+            format!("{config:?}"),
+            format!("{args:?}"),
+            json(serde_json::to_string(&config)),
+            json(serde_json::to_string(&args)),
+        ] {
+            assert!(!shown.contains("from the"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn a_session_is_idle_no_longer_than_it_lasts() {
+        let with = |session_idle_hours, session_hours_max| {
+            Config { session_idle_hours, session_hours_max, ..Config::default() }.check()
+        };
+        assert!(with(1, 1).is_ok() && with(12, 90 * 24).is_ok());
+        assert!(with(0, 1).is_err() && with(2, 1).is_err() && with(1, 90 * 24 + 1).is_err());
     }
 
     #[test]

@@ -22,6 +22,7 @@ use super::permission::Permissions;
 use super::principal::{Origin, Principal};
 use super::randomness::Randomness;
 use crate::clock::Clock;
+use crate::directory::IssuedSubject;
 use crate::error::{Error, ErrorKind, Result};
 
 /// How long a person may take at the provider, seconds.
@@ -91,23 +92,22 @@ impl fmt::Debug for LoginAnswer {
 }
 
 /// Whoever has logged in.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct LoggedIn {
-    /// Named by issuer and subject, with the grants of these claims.
-    pub principal: Principal,
-    /// A verified address.
-    pub email: Option<String>,
+    /// What the provider calls the person, for good.
+    pub subject: IssuedSubject,
+    /// The person with the roles that these claims map to; an error, in words
+    /// for the person, where there are none.
+    pub principal: Result<Principal>,
     /// A path of this server.
     pub return_to: String,
 }
 
-/// A login that failed, and whose it was as far as that is certain.
+/// A login that failed.
 #[derive(Debug)]
 pub struct FailedLogin {
     /// What the person is told.
     pub error: Error,
-    /// Issuer and subject, where the provider vouched for them.
-    pub subject: Option<String>,
     /// Whether it was under way at all. Anybody can send an answer to a login
     /// that nobody began, as often as they like.
     pub was_begun: bool,
@@ -115,7 +115,7 @@ pub struct FailedLogin {
 
 impl From<Error> for FailedLogin {
     fn from(error: Error) -> Self {
-        Self { error, subject: None, was_begun: true }
+        Self { error, was_begun: true }
     }
 }
 
@@ -189,7 +189,7 @@ impl CodeFlow {
             }
             claims.complete(others);
         }
-        self.logged_in(&claims, &pending)
+        Ok(self.logged_in(&claims, &pending))
     }
 
     /// The login that the answer names, if this browser began it. It is gone
@@ -248,16 +248,17 @@ impl CodeFlow {
         token.verify(&key, &expected, self.clock.now()).map_err(bad_token)
     }
 
-    fn logged_in(&self, claims: &Claims, pending: &Pending) -> Result<LoggedIn, FailedLogin> {
+    fn logged_in(&self, claims: &Claims, pending: &Pending) -> LoggedIn {
         let id = principal_id(&self.issuer, claims);
-        let grants = match self.rules.grants_of_person(claims) {
-            Ok(grants) => grants,
-            Err(error) => return Err(FailedLogin { error, subject: Some(id), was_begun: true }),
-        };
         let name = claims.display_name().unwrap_or(&id).to_owned();
-        let email = claims.verified_email().map(str::to_owned);
-        let principal = Principal::new(id, name, Origin::Session, grants, Permissions::ALL);
-        Ok(LoggedIn { principal, email, return_to: pending.return_to.clone() })
+        let issuer = self.issuer.clone();
+        let subject = claims.text("sub").unwrap_or_default().to_owned();
+        let principal = self
+            .rules
+            .grants_of_person(claims)
+            .map(|grants| Principal::new(id, name, Origin::Session, grants, Permissions::ALL));
+        let return_to = pending.return_to.clone();
+        LoggedIn { subject: IssuedSubject { issuer, subject }, principal, return_to }
     }
 
     /// 256 bits that nobody can guess, as 43 characters that need no escape:
@@ -271,7 +272,7 @@ fn not_under_way() -> FailedLogin {
     let error = Error::invalid(
         "this login is not known here: it was finished or began too long ago; log in again",
     );
-    FailedLogin { error, subject: None, was_begun: false }
+    FailedLogin { error, was_begun: false }
 }
 
 fn code_of(answer: &LoginAnswer) -> Result<&str> {

@@ -1,6 +1,7 @@
 //! The HTTP API: routes, wire types, status codes, OpenAPI. A handler
 //! extracts, calls a question, and shapes the answer; it does no arithmetic.
 
+mod access;
 mod admission;
 mod answer;
 mod audit_log;
@@ -69,6 +70,10 @@ use crate::rollup::Dimension;
 use answer::{AnswerCache, AnswerName};
 use problem::{Problem, complete_problems};
 
+pub use access::{
+    AccessDoor, AccountAnswer, AccountBody, AccountChangeBody, AccountList, GrantBody,
+    MadeTokenAnswer, RotateBody, TokenAnswer, TokenBody, TokenList,
+};
 pub use admission::AdmittedBody;
 pub use closed_months::{CloseBody, ClosedMonth, ClosedMonthList};
 pub use cookie::CookiePolicy;

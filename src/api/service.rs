@@ -18,6 +18,7 @@ use tower_http::trace::TraceLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::access::{self, AccessDoor};
 use super::corrections;
 use super::directory::{self, DirectoryDoor};
 use super::health::{self, HealthState};
@@ -41,6 +42,8 @@ pub struct Doors {
     pub corrector: Arc<Corrector>,
     /// Changes the directory.
     pub directory: DirectoryDoor,
+    /// Tokens, accounts and sessions.
+    pub access: AccessDoor,
     /// Price lists and repricing.
     pub prices: Arc<Prices>,
     /// The login of people by an identity provider.
@@ -96,6 +99,7 @@ fn all_routes(doors: Doors) -> OpenApiRouter<ApiState> {
         .routes(routes!(health::metrics_page))
         .with_state(doors.health);
     analytics_routes()
+        .merge(access::routes(doors.access))
         .merge(directory::routes(doors.directory))
         .merge(ingest)
         .merge(corrections)

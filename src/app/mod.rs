@@ -53,6 +53,7 @@ pub struct App {
     registrar: Arc<OnceLock<Registrar>>,
     polling: OnceLock<Polling>,
     upkeep: OnceLock<Polling>,
+    noting_uses: OnceLock<Polling>,
     /// Empty until the log is replayed.
     store: Arc<OnceLock<Arc<Store>>>,
     prices: Arc<Prices>,
@@ -108,6 +109,7 @@ impl App {
             registrar,
             polling: OnceLock::new(),
             upkeep: OnceLock::new(),
+            noting_uses: OnceLock::new(),
             store,
             prices,
             door: Arc::new(door),
@@ -151,8 +153,11 @@ impl App {
         let (names, clock) = (self.names.clone(), Arc::clone(&self.clock));
         let directory = DirectoryStore::open(&self.config, names, clock).await?;
         directory.import_legacy(&self.config.data_dir).await?;
+        self.authenticator.open(Arc::clone(&directory)).await?;
         let twice = || Error::internal("the directory was opened twice");
         let polling = Polling(tokio::spawn(Arc::clone(&directory).poll()).abort_handle());
+        let uses = tokio::spawn(Arc::clone(&self.authenticator).note_uses());
+        self.noting_uses.set(Polling(uses.abort_handle())).map_err(|_| twice())?;
         self.polling.set(polling).map_err(|_| twice())?;
         let registrar = Registrar::start(Arc::clone(&directory));
         self.registrar.set(registrar).map_err(|_| twice())?;
@@ -267,6 +272,10 @@ impl App {
         };
         self.settle_directory().await;
         if let Some(directory) = self.directory.get() {
+            if let Err(error) = self.authenticator.note_uses_now().await {
+                let error = error.full_message();
+                tracing::warn!(error, "the last use of credentials was not written down");
+            }
             directory.close().await;
         }
         closed
@@ -281,7 +290,7 @@ fn open_access(
     install_crypto();
     let randomness: Arc<dyn Randomness> = Arc::new(SystemRandomness);
     let oidc = Oidc::open(config, clock, &randomness)?.map(Arc::new);
-    let authenticator = Authenticator::new(config, Arc::clone(clock), randomness);
+    let authenticator = Authenticator::new(config, Arc::clone(clock), randomness)?;
     if let Some(verifier) = oidc.as_ref().and_then(|oidc| oidc.jwt_verifier()) {
         authenticator.set_jwt_verifier(verifier);
     }

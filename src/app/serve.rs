@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 
 use super::App;
 use super::observe;
-use crate::api::{ApiState, CookiePolicy, Doors, HealthState, OidcDoor, service};
+use crate::api::{AccessDoor, ApiState, CookiePolicy, Doors, HealthState, OidcDoor, service};
 use crate::error::{Context, Error, ErrorKind, Result};
 
 impl App {
@@ -45,7 +45,11 @@ impl App {
         }
         let replaying = Arc::clone(&self);
         let replay = tokio::spawn(async move {
-            if replaying.store.get().is_some() { Ok(()) } else { replaying.replay().await }
+            if replaying.store.get().is_none() {
+                replaying.replay().await?;
+            }
+            replaying.print_setup_url("http", address);
+            Ok(())
         });
         let (failed, mut failure) = tokio::sync::watch::channel(false);
         let watch = tokio::spawn(async move {
@@ -74,6 +78,17 @@ impl App {
         replayed.and(closed)
     }
 
+    /// Tells the operator, and nobody else, where the first administrator is
+    /// set up: on standard error, never in the log.
+    fn print_setup_url(&self, scheme: &str, address: SocketAddr) {
+        if let Some(code) = self.authenticator.take_setup_code() {
+            eprintln!(
+                "nobody can sign in yet; within 15 minutes, make the first administrator at\n  \
+                 {scheme}://{address}/setup?code={code}"
+            );
+        }
+    }
+
     /// Every route, over this data directory.
     pub fn service(&self) -> Result<axum::Router> {
         let store = Arc::clone(&self.store);
@@ -95,22 +110,22 @@ impl App {
             ingest: Arc::clone(&self.door),
             corrector: Arc::clone(&self.corrector),
             directory: Arc::clone(&self.directory),
+            access: self.access_door(),
             prices: Arc::clone(&self.prices),
-            oidc: self.oidc_door(),
+            oidc: OidcDoor {
+                oidc: self.oidc.clone(),
+                access: self.access_door(),
+                directory: Arc::clone(&self.directory),
+            },
             health: Arc::new(health),
         };
         service(api, doors, Arc::clone(&self.clock))
     }
 
-    fn oidc_door(&self) -> OidcDoor {
+    fn access_door(&self) -> AccessDoor {
         // Browsers keep a secure cookie only where they came by https.
         let secure = self.config.public_url.starts_with("https:");
-        OidcDoor {
-            oidc: self.oidc.clone(),
-            authenticator: Arc::clone(&self.authenticator),
-            directory: Arc::clone(&self.directory),
-            cookies: if secure { CookiePolicy::Secure } else { CookiePolicy::Loopback },
-            clock: Arc::clone(&self.clock),
-        }
+        let cookies = if secure { CookiePolicy::Secure } else { CookiePolicy::Loopback };
+        AccessDoor { authenticator: Arc::clone(&self.authenticator), cookies }
     }
 }

@@ -1,6 +1,7 @@
 //! The command line: one verb a file. Standard output carries data, standard
 //! error carries talk, and the exit code says how it went.
 
+mod account;
 mod close;
 mod compact;
 mod completions;
@@ -17,10 +18,12 @@ mod reconcile;
 mod remote;
 mod reprice;
 mod retention;
+mod roles;
 mod serve;
 mod settings;
 mod sql;
 mod target;
+mod token;
 mod verify;
 
 #[cfg(test)]
@@ -86,6 +89,8 @@ enum Verb {
     Demo(demo::DemoArgs),
     Import(import::ImportArgs),
     Directory(directory::DirectoryArgs),
+    Token(token::TokenArgs),
+    Account(account::AccountArgs),
     Reconcile(reconcile::ReconcileArgs),
     Close(close::CloseArgs),
     Forget(forget::ForgetArgs),
@@ -168,6 +173,8 @@ impl Verb {
             Self::Demo(args) => args.run(session).await,
             Self::Import(args) => args.run(&session).await,
             Self::Directory(args) => args.run(&session).await,
+            Self::Token(args) => args.run(&session).await,
+            Self::Account(args) => args.run(&session).await,
             Self::Reconcile(args) => args.run(&session).await,
             Self::Close(args) => args.run(&session).await,
             Self::Forget(args) => args.run(&session).await,

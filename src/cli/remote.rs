@@ -133,6 +133,20 @@ impl Remote {
         self.answer(self.client.post(self.url(path)).json(body)).await
     }
 
+    /// Puts `body` as JSON to `path`.
+    pub(super) async fn put_json(
+        &self,
+        path: &str,
+        body: &impl serde::Serialize,
+    ) -> Result<Answer> {
+        self.answer(self.client.put(self.url(path)).json(body)).await
+    }
+
+    /// Deletes what is at `path`.
+    pub(super) async fn delete(&self, path: &str) -> Result<Answer> {
+        self.answer(self.client.delete(self.url(path))).await
+    }
+
     /// Stores a provider's report.
     pub(super) async fn import_report(
         &self,

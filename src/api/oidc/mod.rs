@@ -14,36 +14,29 @@ use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::cookie::CookiePolicy;
+use super::access::{AccessDoor, Peer};
 use super::directory::DirectoryDoor;
 use super::not_ready;
 use super::params::Params;
 use super::problem::Problem;
 use crate::access::{
-    Authenticator, CALLBACK_PATH, FailedLogin, LOGIN_SECONDS_MAX, LoggedIn, LoginAnswer, Oidc,
-    SessionOwner,
+    CALLBACK_PATH, FailedLogin, LOGIN_SECONDS_MAX, LoggedIn, LoginAnswer, Oidc, SessionOwner,
 };
-use crate::clock::Clock;
 use crate::directory::Audit;
 use crate::error::{Context as _, Error, Result};
 
-/// Whoever logs in by a provider is named so in the audit log until the
-/// provider has said who it is.
-const NOBODY: &str = "oidc";
+/// Who the audit log says it was that did not get in.
+const NOBODY: &str = "anonymous";
 
 /// What the login goes through.
 #[derive(Debug, Clone)]
 pub struct OidcDoor {
     /// None where no provider is set up.
     pub oidc: Option<Arc<Oidc>>,
-    /// Opens sessions.
-    pub authenticator: Arc<Authenticator>,
+    /// Opens sessions, and says how cookies are guarded.
+    pub access: AccessDoor,
     /// Holds the audit log.
     pub directory: DirectoryDoor,
-    /// How cookies are guarded.
-    pub cookies: CookiePolicy,
-    /// Says how long a session's cookie is kept.
-    pub clock: Arc<dyn Clock>,
 }
 
 /// Both routes, over `door`.
@@ -94,7 +87,7 @@ async fn begin(door: &OidcDoor, query: Option<&str>) -> Result<Response, Problem
     let oidc = door.oidc()?;
     let params = Params::parse(query, &["return_to"])?;
     let begun = oidc.begin_login(params.one("return_to")?).await?;
-    let kept = cookie::set(door.cookies, &begun.browser_secret, LOGIN_SECONDS_MAX)?;
+    let kept = cookie::set(door.access.cookies, &begun.browser_secret, LOGIN_SECONDS_MAX)?;
     Ok(redirect(&begun.location, [kept])?)
 }
 
@@ -124,15 +117,16 @@ struct CallbackParams {
 )]
 async fn callback(
     State(door): State<OidcDoor>,
+    peer: Peer,
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Response {
     let answer = read_answer(query.as_deref());
-    let mut response = match finish(&door, &headers, &answer).await {
+    let mut response = match finish(&door, &peer, &headers, &answer).await {
         Ok(response) => response,
         Err(error) => page::refusal(&headers, error.into()),
     };
-    response.headers_mut().append(header::SET_COOKIE, cookie::clear(door.cookies));
+    response.headers_mut().append(header::SET_COOKIE, cookie::clear(door.access.cookies));
     response
 }
 
@@ -152,58 +146,60 @@ fn read_answer(query: Option<&str>) -> LoginAnswer {
     answer
 }
 
-async fn finish(door: &OidcDoor, headers: &HeaderMap, answer: &LoginAnswer) -> Result<Response> {
-    let oidc = door.oidc()?;
-    let browser = cookie::secret(door.cookies, headers);
-    match oidc.finish_login(answer, browser).await {
-        Ok(logged_in) => open_session(door, headers, logged_in).await,
-        Err(failed) => Err(audit_failure(door, failed).await?),
-    }
-}
-
-async fn open_session(
+async fn finish(
     door: &OidcDoor,
+    peer: &Peer,
     headers: &HeaderMap,
-    logged_in: LoggedIn,
+    answer: &LoginAnswer,
 ) -> Result<Response> {
-    let LoggedIn { principal, email, return_to } = logged_in;
-    let audit = Audit {
-        actor: principal.id().to_owned(),
-        action: "login".to_owned(),
-        subject: principal.id().to_owned(),
-        details: json!({
-            "by": "oidc", "name": principal.name(), "email": email, "grants": principal.grants(),
-        }),
+    let oidc = door.oidc()?;
+    let browser = cookie::secret(door.access.cookies, headers);
+    let LoggedIn { subject, principal, return_to } = match oidc.finish_login(answer, browser).await
+    {
+        Ok(logged_in) => logged_in,
+        Err(failed) => return Err(write_down(door, failed, None).await?),
     };
-    let agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
-    let owner = SessionOwner::Principal(principal);
-    let session = door.authenticator.open_session(owner, agent).await?;
-    write_audit(door, &audit).await?;
-    let seconds = (session.expires_at - door.clock.now()).num_seconds();
-    redirect(&return_to, [door.cookies.set(&session.secret, seconds)?])
-}
-
-/// Writes down a login that failed. An answer to a login that nobody began is
-/// only counted: anybody can send them, as many as they like.
-async fn audit_failure(door: &OidcDoor, failed: FailedLogin) -> Result<Error> {
-    let FailedLogin { error, subject, was_begun } = failed;
-    metrics::counter!("spendlake_oidc_login_failures_total").increment(1);
-    if !was_begun {
-        return Ok(error);
+    let name = format!("{}#{}", subject.issuer, subject.subject);
+    let opened = async {
+        let owner = match door.access.authenticator.account_of_subject(&subject)? {
+            // What an administrator wrote down of somebody goes before what
+            // the provider says.
+            Some(account) => SessionOwner::Account(account.id().to_owned()),
+            None => SessionOwner::Principal(principal?),
+        };
+        let visitor = door.access.visitor(peer, headers);
+        door.access.authenticator.open_session(owner, &visitor).await
+    };
+    match opened.await {
+        Ok(session) => {
+            let kept = door.access.cookies.set(&session.secret, session.lasts.num_seconds())?;
+            redirect(&return_to, [kept])
+        }
+        Err(error) => Err(write_down(door, error.into(), Some(name)).await?),
     }
-    let audit = Audit {
-        actor: NOBODY.to_owned(),
-        action: "login.failed".to_owned(),
-        subject: subject.unwrap_or_default(),
-        details: json!({ "by": "oidc", "reason": error.to_string() }),
-    };
-    write_audit(door, &audit).await?;
-    Ok(error)
 }
 
-async fn write_audit(door: &OidcDoor, audit: &Audit) -> Result<()> {
-    let directory = door.directory.get().ok_or_else(not_ready)?;
-    directory.append_audit(audit).await
+/// Writes down a login that failed; the session writes down one that did not.
+/// An answer to a login that nobody began is only counted: anybody can send
+/// them, as many as they like.
+async fn write_down(
+    door: &OidcDoor,
+    failed: FailedLogin,
+    subject: Option<String>,
+) -> Result<Error> {
+    let FailedLogin { error, was_begun } = failed;
+    metrics::counter!("spendlake_oidc_login_failures_total").increment(1);
+    if was_begun {
+        let audit = Audit {
+            actor: NOBODY.to_owned(),
+            action: "login.failed".to_owned(),
+            subject: subject.unwrap_or_else(|| "account/unknown".to_owned()),
+            details: json!({ "by": "oidc", "reason": error.to_string() }),
+        };
+        let directory = door.directory.get().ok_or_else(not_ready)?;
+        directory.append_audit(&audit).await?;
+    }
+    Ok(error)
 }
 
 /// To another page, which must not learn the address that led there: it holds

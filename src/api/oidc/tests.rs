@@ -6,9 +6,14 @@ use tower::ServiceExt as _;
 
 use super::*;
 use crate::access::test_issuer::{TestIssuer, TestKey};
-use crate::access::{Credential, Principal, Randomness, SystemRandomness};
+use crate::access::{
+    AccountChange, AccountRequest, Authenticator, Credential, Principal, Randomness,
+    SystemRandomness,
+};
+use crate::api::CookiePolicy;
+use crate::clock::Clock;
 use crate::config::Config;
-use crate::directory::{AuditRecord, DirectoryStore, SharedDirectory};
+use crate::directory::{AuditRecord, DirectoryStore, IssuedSubject, SharedDirectory};
 
 const MAPPINGS: &str = "[[mapping]]\nclaim = \"groups\"\nvalue = \"finance\"\nrole = \"analyst\"\n\
                         over = \"organization\"\norganization_id = \"o\"\n";
@@ -42,15 +47,16 @@ impl Server {
         let oidc = Oidc::open(&config, &clock, &randomness).expect("settings").map(Arc::new);
         let names = SharedDirectory::default();
         let store = DirectoryStore::open(&config, names, Arc::clone(&clock)).await.expect("opened");
-        let authenticator = Arc::new(Authenticator::new(&config, Arc::clone(&clock), randomness));
+        let authenticator =
+            Arc::new(Authenticator::new(&config, Arc::clone(&clock), randomness).expect("one"));
         authenticator.open(Arc::clone(&store)).await.expect("opened");
         let directory = DirectoryDoor::default();
         directory.set(Arc::clone(&store)).expect("once");
-        let authenticator_too = Arc::clone(&authenticator);
-        let door = OidcDoor { oidc, authenticator, directory, cookies, clock };
+        let access = AccessDoor { authenticator: Arc::clone(&authenticator), cookies };
+        let door = OidcDoor { oidc, access, directory };
         let (router, _) = routes(door).split_for_parts();
         let router = router.with_state(());
-        Self { issuer, authenticator: authenticator_too, directory: store, router }
+        Self { issuer, authenticator, directory: store, router }
     }
 
     async fn get(&self, path: &str, cookie: Option<&str>) -> Answer {
@@ -127,8 +133,8 @@ async fn a_login_opens_a_session_and_writes_it_down() {
     assert_eq!((principal.id(), principal.name()), (subject.as_str(), "Ada Lovelace"));
     let lines = server.audit().await;
     assert_eq!(lines.len(), 1);
-    assert_eq!((lines[0].audit.action.as_str(), &lines[0].audit.subject), ("login", &subject));
-    assert_eq!(lines[0].audit.details["email"], "ada@example.com");
+    assert_eq!(lines[0].audit.action, "login");
+    assert_eq!(lines[0].audit.actor, format!("Ada Lovelace ({subject})"));
 }
 
 #[tokio::test]
@@ -211,4 +217,56 @@ async fn a_provider_that_is_down_is_said_and_not_blamed_on_the_person() {
     let answer = server.get("/api/oidc/login", None).await;
     assert_eq!(answer.status, 503);
     assert!(answer.body.contains("identity provider has not answered"), "{}", answer.body);
+}
+
+/// An account that an administrator made for the person, with all roles.
+async fn account_of_ada(server: &Server) -> String {
+    let request = AccountRequest {
+        email: "ada@example.com".to_owned(),
+        name: "Ada".to_owned(),
+        grants: Principal::operator().grants().to_vec(),
+        password: None,
+        subject: Some(IssuedSubject {
+            issuer: server.issuer.url.clone(),
+            subject: "248289761001".to_owned(),
+        }),
+    };
+    let made = server.authenticator.create_account(&Principal::operator(), request).await;
+    made.expect("an account").id
+}
+
+#[tokio::test]
+async fn an_account_of_issuer_and_subject_goes_before_the_mappings() {
+    let server = Server::start(CookiePolicy::Loopback).await;
+    let id = account_of_ada(&server).await;
+    let mut claims = server.issuer.person();
+    claims["groups"] = json!([]);
+    let (path, cookie) = server.come_back("/api/oidc/login", claims).await;
+    let answer = server.get(&path, Some(&cookie)).await;
+    assert_eq!(answer.status, 303, "{}", answer.body);
+    let kept = answer.cookie("spendlake").expect("a session");
+    let principal = server.session(secret_of(&kept)).await.expect("a session");
+    assert_eq!((principal.id(), principal.grants()), (id.as_str(), Principal::operator().grants()));
+}
+
+#[tokio::test]
+async fn a_disabled_account_is_not_let_in_by_a_mapping() {
+    let server = Server::start(CookiePolicy::Loopback).await;
+    let id = account_of_ada(&server).await;
+    // Somebody else must be left who may do everything.
+    let other = AccountRequest {
+        email: "eve@example.com".to_owned(),
+        name: "Eve".to_owned(),
+        grants: Principal::operator().grants().to_vec(),
+        password: Some("a long enough password".to_owned()),
+        subject: None,
+    };
+    let operator = Principal::operator();
+    server.authenticator.create_account(&operator, other).await.expect("an account");
+    let disabled = AccountChange { disabled: Some(true), ..AccountChange::default() };
+    server.authenticator.change_account(&operator, &id, disabled).await.expect("disabled");
+    let (path, cookie) = server.come_back("/api/oidc/login", server.issuer.person()).await;
+    let answer = server.get(&path, Some(&cookie)).await;
+    assert_eq!((answer.status, answer.cookie("spendlake")), (403, None));
+    assert!(answer.body.contains("your account here is disabled"), "{}", answer.body);
 }
