@@ -82,7 +82,7 @@ impl Claims {
     /// that names none is not narrowed.
     pub(super) fn permissions(&self) -> Permissions {
         let scopes = ["scope", "scp"].into_iter().flat_map(|claim| self.texts(claim));
-        let ours: Vec<_> = scopes.iter().filter_map(|scope| Permission::parse(scope)).collect();
+        let ours: Vec<_> = scopes.filter_map(|scope| Permission::parse(&scope)).collect();
         if ours.is_empty() { Permissions::ALL } else { Permissions::of(&ours) }
     }
 
