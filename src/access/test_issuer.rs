@@ -2,7 +2,6 @@
 //! keys, that publishes and answers what a test tells it to.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 
 use axum::extract::State;
@@ -198,11 +197,6 @@ impl TestIssuer {
             oidc_mappings_file: file("mappings.toml", mappings),
             ..Config::default()
         }
-    }
-
-    /// A folder that ends with the provider.
-    pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
     }
 
     /// Claims of an access token of a machine that hold for an hour.
