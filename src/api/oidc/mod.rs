@@ -21,6 +21,7 @@ use super::params::Params;
 use super::problem::Problem;
 use crate::access::{
     CALLBACK_PATH, FailedLogin, LOGIN_SECONDS_MAX, LoggedIn, LoginAnswer, Oidc, SessionOwner,
+    Visitor,
 };
 use crate::directory::Audit;
 use crate::error::{Context as _, Error, Result};
@@ -71,21 +72,30 @@ struct LoginParams {
     get, path = "/api/oidc/login", tag = "access", params(LoginParams),
     responses(
         (status = 303, description = "To the provider's page"),
-        (status = 400, body = Problem), (status = 404, body = Problem), (status = 503, body = Problem)
+        (status = 400, body = Problem), (status = 404, body = Problem),
+        (status = 429, body = Problem), (status = 503, body = Problem)
     )
 )]
 async fn login(
     State(door): State<OidcDoor>,
+    peer: Peer,
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Response {
-    let begun = begin(&door, query.as_deref()).await;
+    let visitor = door.access.visitor(&peer, &headers);
+    let begun = begin(&door, &visitor, query.as_deref()).await;
     begun.unwrap_or_else(|problem| page::refusal(&headers, problem))
 }
 
-async fn begin(door: &OidcDoor, query: Option<&str>) -> Result<Response, Problem> {
+async fn begin(
+    door: &OidcDoor,
+    visitor: &Visitor,
+    query: Option<&str>,
+) -> Result<Response, Problem> {
     let oidc = door.oidc()?;
     let params = Params::parse(query, &["return_to"])?;
+    // Each login takes a place that another one may need.
+    door.access.authenticator.count_attempt(visitor)?;
     let begun = oidc.begin_login(params.one("return_to")?).await?;
     let kept = cookie::set(door.access.cookies, &begun.browser_secret, LOGIN_SECONDS_MAX)?;
     Ok(redirect(&begun.location, [kept])?)

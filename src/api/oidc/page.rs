@@ -1,14 +1,17 @@
 //! What a person sees whose login failed. Programs get a problem.
 
-use axum::http::{HeaderMap, HeaderValue, header};
-use axum::response::{Html, IntoResponse as _, Response};
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
 
 use crate::api::problem::Problem;
 
 /// The answer to a login that failed: a page where the browser asks for one.
+/// A defect stays a problem, whose cause is written to the log on its way out.
 pub(super) fn refusal(headers: &HeaderMap, problem: Problem) -> Response {
     let accepts = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
-    if !accepts.is_some_and(|accept| accept.contains("text/html")) {
+    let wants_page = accepts.is_some_and(|accept| accept.contains("text/html"));
+    if !wants_page || problem.status() == StatusCode::INTERNAL_SERVER_ERROR {
         return problem.into_response();
     }
     let page = format!(
@@ -17,10 +20,13 @@ pub(super) fn refusal(headers: &HeaderMap, problem: Problem) -> Response {
          href=\"/api/oidc/login\">Log in again</a></p>\n</body>\n</html>\n",
         escape(problem.detail())
     );
-    let mut response = (problem.status(), Html(page)).into_response();
+    // Status and Retry-After are the problem's.
+    let mut response = problem.into_response();
+    response.extensions_mut().remove::<Problem>();
+    *response.body_mut() = Body::from(page);
     let headers = response.headers_mut();
     for (name, value) in [
-        (header::CACHE_CONTROL, "no-store"),
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
         (header::REFERRER_POLICY, "no-referrer"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         // The page needs nothing, so nothing in it can do anything.

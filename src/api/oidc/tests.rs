@@ -270,3 +270,17 @@ async fn a_disabled_account_is_not_let_in_by_a_mapping() {
     assert_eq!((answer.status, answer.cookie("spendlake")), (403, None));
     assert!(answer.body.contains("your account here is disabled"), "{}", answer.body);
 }
+
+#[tokio::test]
+async fn whoever_begins_login_after_login_is_told_to_wait() {
+    let server = Server::start(CookiePolicy::Loopback).await;
+    for _ in 0..60 {
+        assert_eq!(server.get("/api/oidc/login", None).await.status, 303);
+    }
+    let answer = server.get("/api/oidc/login", None).await;
+    assert_eq!((answer.status, answer.cookie("spendlake-login")), (429, None));
+    assert_eq!(answer.headers[header::RETRY_AFTER], "1");
+    assert_eq!(answer.headers[header::CONTENT_TYPE], "text/html; charset=utf-8");
+    server.issuer.clock.advance(chrono::TimeDelta::seconds(1));
+    assert_eq!(server.get("/api/oidc/login", None).await.status, 303);
+}
