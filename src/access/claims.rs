@@ -137,6 +137,7 @@ pub(super) struct ClaimRules {
 
 /// A claim and what it gives.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Mapping {
     /// A name, or names of nested claims with dots between.
     claim: String,

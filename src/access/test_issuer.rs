@@ -132,6 +132,8 @@ pub(crate) struct Answers {
     pub(crate) token_answer: Option<(StatusCode, Value)>,
     /// What it says of whoever shows the access token.
     pub(crate) userinfo: Value,
+    /// Codes that were given out.
+    codes: usize,
     approved: HashMap<String, Approved>,
 }
 
@@ -158,6 +160,7 @@ impl TestIssuer {
             reads: 0,
             token_answer: None,
             userinfo: json!({}),
+            codes: 0,
             approved: HashMap::new(),
         }));
         let router = Router::new()
@@ -239,7 +242,8 @@ impl TestIssuer {
             redirect_url: asked["redirect_uri"].clone(),
         };
         let mut answers = self.answers();
-        let code = format!("code-{}", answers.approved.len());
+        answers.codes += 1;
+        let code = format!("code-{}", answers.codes);
         answers.approved.insert(code.clone(), approved);
         (code, asked["state"].clone())
     }
