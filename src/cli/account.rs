@@ -169,7 +169,8 @@ impl Target {
         match self {
             Self::Local(app) => {
                 let request = body.into_request()?;
-                let made = app.authenticator().create_account(&Principal::operator(), request);
+                let operator = Principal::operator();
+                let made = app.authenticator().create_account(&operator, request);
                 made.await.map(AccountAnswer::from)
             }
             Self::Server(remote) => remote.post("/api/accounts", &body).await?.json().await,
