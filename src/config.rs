@@ -129,6 +129,27 @@ settings! {
     /// Refuse events of organizations that the directory does not know [default: false]
     registration_required: bool = false, "SPENDLAKE_REGISTRATION_REQUIRED", "Directory";
 
+    /// OpenID Connect provider, exactly as it names itself; empty for none [default: empty]
+    oidc_issuer: String = String::new(), "SPENDLAKE_OIDC_ISSUER", "OpenID Connect";
+    /// This server's client id at the provider; empty lets no person log in by it [default: empty]
+    oidc_client_id: String = String::new(), "SPENDLAKE_OIDC_CLIENT_ID", "OpenID Connect";
+    /// File with the client's secret; empty for a public client [default: empty]
+    oidc_client_secret_file: PathBuf = PathBuf::new(), "SPENDLAKE_OIDC_CLIENT_SECRET_FILE", "OpenID Connect";
+    /// Scopes that a login asks for, with spaces between [default: openid profile email]
+    oidc_scopes: String = "openid profile email".to_owned(), "SPENDLAKE_OIDC_SCOPES", "OpenID Connect";
+    /// Ask the provider's userinfo_endpoint for claims that its identity tokens leave out [default: false]
+    oidc_userinfo: bool = false, "SPENDLAKE_OIDC_USERINFO", "OpenID Connect";
+    /// Audience (aud) of the access tokens of machines; empty takes none [default: empty]
+    oidc_audience: String = String::new(), "SPENDLAKE_OIDC_AUDIENCE", "OpenID Connect";
+    /// File (TOML) that maps claims to roles; empty maps none [default: empty]
+    oidc_mappings_file: PathBuf = PathBuf::new(), "SPENDLAKE_OIDC_MAPPINGS_FILE", "OpenID Connect";
+    /// Take grants as the provider writes them in oidc_roles_claim [default: false]
+    oidc_trust_grants: bool = false, "SPENDLAKE_OIDC_TRUST_GRANTS", "OpenID Connect";
+    /// Claim with those grants; dots name nested claims [default: spendlake_grants]
+    oidc_roles_claim: String = "spendlake_grants".to_owned(), "SPENDLAKE_OIDC_ROLES_CLAIM", "OpenID Connect";
+    /// Domains whose verified e-mail addresses may log in, with commas between; empty for any person [default: empty]
+    oidc_domains: String = String::new(), "SPENDLAKE_OIDC_DOMAINS", "OpenID Connect";
+
     /// Largest request body after decompression, bytes [default: 67108864]
     body_bytes_max: usize = 64 << 20, "SPENDLAKE_BODY_BYTES_MAX", "Ingest";
     /// Longest single event, bytes [default: 1048576]

@@ -132,17 +132,17 @@ impl Engine {
         })
     }
 
-    /// Writes every later statement of a user to the audit log, whatever door
-    /// it comes through. The first trail stays.
-    pub fn set_audit_trail(&self, trail: AuditTrail) {
-        self.audit_trail.get_or_init(|| trail);
-    }
-
     /// The same with another clock, which says since when statements run.
     #[must_use]
     pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.registry = Registry::new(clock);
         self
+    }
+
+    /// Writes every later statement of a user to the audit log, whatever door
+    /// it comes through. The first trail stays.
+    pub fn set_audit_trail(&self, trail: AuditTrail) {
+        self.audit_trail.get_or_init(|| trail);
     }
 
     /// Replaces the static tables of all later sessions. A name that the lake
@@ -191,7 +191,7 @@ impl Engine {
     ) -> Result<SqlStream> {
         check_caller(caller)?;
         check_length(&statement.text)?;
-        // Before it runs: what breaks off, or is refused, was tried too.
+        // Before it runs: what broke off, or was refused, was tried too.
         if let Some(trail) = self.audit_trail.get() {
             trail.append(&caller.audit_of_sql(&statement.text)).await?;
         }

@@ -119,20 +119,29 @@ impl TestApp {
         self.router = self.app.service().expect("routes");
     }
 
-    /// As this machine's operator, unless the request shows who it is from.
-    pub(crate) async fn request(&self, request: Request<Body>) -> Answer {
-        read(self.open(request).await).await
+    /// An answer whose body is still to be read, as this machine's operator
+    /// unless the request shows who it is from.
+    pub(crate) async fn open(&self, request: Request<Body>) -> Response {
+        self.open_as_it_is(self.signed(request)).await
     }
 
-    /// The same, with the body still to be read.
-    pub(crate) async fn open(&self, mut request: Request<Body>) -> Response {
+    async fn open_as_it_is(&self, request: Request<Body>) -> Response {
+        self.router.clone().oneshot(request).await.expect("an answer")
+    }
+
+    /// As this machine's operator, unless the request shows who it is from.
+    pub(crate) async fn request(&self, request: Request<Body>) -> Answer {
+        self.request_as_it_is(self.signed(request)).await
+    }
+
+    fn signed(&self, mut request: Request<Body>) -> Request<Body> {
         let shows = [header::AUTHORIZATION, header::COOKIE];
         if !shows.iter().any(|name| request.headers().contains_key(name)) {
             let bearer = format!("Bearer {}", self.app.operator_token().secret());
             let bearer = bearer.parse().expect("a header");
             request.headers_mut().insert(header::AUTHORIZATION, bearer);
         }
-        self.router.clone().oneshot(request).await.expect("an answer")
+        request
     }
 
     /// A token of a super admin of this name, the same each time.
@@ -157,7 +166,10 @@ impl TestApp {
 
     /// With no credential but what the request shows.
     pub(crate) async fn request_as_it_is(&self, request: Request<Body>) -> Answer {
-        read(self.router.clone().oneshot(request).await.expect("an answer")).await
+        let answer = self.open_as_it_is(request).await;
+        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+        let body = axum::body::to_bytes(answer.into_body(), usize::MAX).await.expect("a body");
+        Answer { status, headers, body: body.to_vec() }
     }
 
     pub(crate) async fn post(&self, body: impl Into<Body>, encoding: Option<&str>) -> Answer {
@@ -225,10 +237,4 @@ impl TestApp {
         let report = self.app.verify().await.expect("a report");
         assert!(report.is_clean(), "{report:?}");
     }
-}
-
-async fn read(answer: Response) -> Answer {
-    let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
-    let body = axum::body::to_bytes(answer.into_body(), usize::MAX).await.expect("a body");
-    Answer { status, headers, body: body.to_vec() }
 }

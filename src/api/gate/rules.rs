@@ -111,6 +111,8 @@ const RULES: &[Rule] = &[
     rule(Post, "/api/login", Open),
     rule(Post, "/api/logout", Open),
     rule(Post, "/api/setup", Open),
+    rule(Get, "/api/oidc/login", Open),
+    rule(Get, "/api/oidc/callback", Open),
     rule(Get, "/api/me", SignedIn),
     rule(Get, "/api/sessions", SignedIn),
     rule(Delete, "/api/sessions/{id}", SignedIn),
