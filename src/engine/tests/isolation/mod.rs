@@ -25,7 +25,7 @@ use generator::{Generator, Statement, TABLES, Table};
 use world::{History, World, schema_of, world};
 
 const SEED: u64 = 20_261_126;
-const QUERIES: usize = 1200;
+const QUERIES: usize = 400;
 /// Statements for each of the random principals.
 const QUERIES_EACH: usize = 200;
 /// How often a statement is asked before two lakes are said to differ: some
