@@ -10,6 +10,8 @@ pub enum ErrorKind {
     Invalid,
     /// The named thing does not exist: check the name.
     NotFound,
+    /// Nobody knows who the caller is: bring a credential that holds.
+    Unauthenticated,
     /// The caller may not do this.
     Forbidden,
     /// Too much is under way: send the same request again a little later.
@@ -19,6 +21,8 @@ pub enum ErrorKind {
     RateLimited,
     /// A limit was reached: ask for less, or raise the named setting.
     LimitExceeded,
+    /// Somebody stopped it: send it again if it is still wanted.
+    Cancelled,
     /// The service cannot do this now (disk full, replaying, failed): an
     /// operator has to look; nothing was acknowledged.
     Unavailable,

@@ -58,6 +58,11 @@ fn answer_of(kind: ErrorKind) -> (StatusCode, &'static str, &'static str) {
         ErrorKind::NotFound => {
             (StatusCode::NOT_FOUND, "urn:spendlake:problem:not-found", "There is no such thing")
         }
+        ErrorKind::Unauthenticated => (
+            StatusCode::UNAUTHORIZED,
+            "urn:spendlake:problem:unauthenticated",
+            "Who asks is not known",
+        ),
         ErrorKind::Forbidden => {
             (StatusCode::FORBIDDEN, "urn:spendlake:problem:forbidden", "This is not allowed")
         }
@@ -74,6 +79,9 @@ fn answer_of(kind: ErrorKind) -> (StatusCode, &'static str, &'static str) {
             "urn:spendlake:problem:limit-exceeded",
             "A limit was reached",
         ),
+        ErrorKind::Cancelled => {
+            (StatusCode::CONFLICT, "urn:spendlake:problem:cancelled", "This was cancelled")
+        }
         ErrorKind::Unavailable => (
             StatusCode::SERVICE_UNAVAILABLE,
             "urn:spendlake:problem:unavailable",
@@ -94,8 +102,10 @@ fn retry_after_seconds_of(kind: ErrorKind) -> Option<u32> {
         ErrorKind::Unavailable => Some(5),
         ErrorKind::Invalid
         | ErrorKind::NotFound
+        | ErrorKind::Unauthenticated
         | ErrorKind::Forbidden
         | ErrorKind::LimitExceeded
+        | ErrorKind::Cancelled
         | ErrorKind::Internal => None,
     }
 }
@@ -154,12 +164,7 @@ impl Problem {
     pub(crate) fn unauthenticated() -> Self {
         let detail = "this route needs credentials: an access token as Bearer or as the password \
                       of Basic, or a session";
-        Self::with_status(
-            StatusCode::UNAUTHORIZED,
-            "urn:spendlake:problem:unauthenticated",
-            "Who asks is not known",
-            detail.to_owned(),
-        )
+        Self::new(ErrorKind::Unauthenticated, detail)
     }
 
     /// The body is in a format that the route does not read.
@@ -290,10 +295,12 @@ mod tests {
         for (kind, status, retry) in [
             (ErrorKind::Invalid, 400, None),
             (ErrorKind::NotFound, 404, None),
+            (ErrorKind::Unauthenticated, 401, None),
             (ErrorKind::Forbidden, 403, None),
             (ErrorKind::Busy, 503, Some("1")),
             (ErrorKind::RateLimited, 429, Some("1")),
             (ErrorKind::LimitExceeded, 422, None),
+            (ErrorKind::Cancelled, 409, None),
             (ErrorKind::Unavailable, 503, Some("5")),
             (ErrorKind::Internal, 500, None),
         ] {
