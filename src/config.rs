@@ -14,6 +14,64 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::model::SourcePrecedence;
 
+/// Longest session, hours.
+const SESSION_HOURS_LIMIT: u32 = 90 * 24;
+
+/// A setting that is read and never shown.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Secret(String);
+
+/// What is shown in its place.
+const HIDDEN: &str = "…";
+
+impl Secret {
+    /// What was set.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    fn shown(&self) -> &'static str {
+        if self.0.is_empty() { "" } else { HIDDEN }
+    }
+}
+
+impl From<&str> for Secret {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl std::str::FromStr for Secret {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> std::result::Result<Self, Self::Err> {
+        Ok(Self::from(text))
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{:?}", self.shown())
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: serde::Serializer>(
+        &self,
+        serializer: S,
+    ) -> std::result::Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.shown())
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> std::result::Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Self)
+    }
+}
+
 /// Declares every setting once: its documentation (which is its `--help`),
 /// name, type, default, environment variable and help heading.
 macro_rules! settings {
@@ -42,14 +100,14 @@ macro_rules! settings {
             )+
         }
 
-        const ENVIRONMENT: &[&str] = &[$($env,)+ "SPENDLAKE_CONFIG", "SPENDLAKE_LOG", "SPENDLAKE_LOG_FORMAT"];
+        const ENVIRONMENT: &[&str] = &[$($env,)+ "SPENDLAKE_CONFIG", "SPENDLAKE_LOG", "SPENDLAKE_LOG_FORMAT", "SPENDLAKE_SERVER", "SPENDLAKE_TOKEN", "SPENDLAKE_CA_CERTIFICATE"];
     };
 }
 
 settings! {
     /// Folder of everything that is stored [default: ./spendlake-data]
     data_dir: PathBuf = PathBuf::from("spendlake-data"), "SPENDLAKE_DATA_DIR", "Where";
-    /// Address to serve HTTP on; loopback only, 127.0.0.1:0 picks a free port [default: 127.0.0.1:8787]
+    /// Address to serve HTTP on; 127.0.0.1:0 picks a free port; off loopback it takes an administrator, and TLS or behind_proxy [default: 127.0.0.1:8787]
     listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8787)), "SPENDLAKE_LISTEN", "Where";
 
     /// Address to serve the PostgreSQL protocol on, as 127.0.0.1:5432; empty serves none [default: empty]
@@ -58,11 +116,45 @@ settings! {
     pg_connections_max: usize = 200, "SPENDLAKE_PG_CONNECTIONS_MAX", "Queries";
     /// Seconds that a PostgreSQL connection may do nothing [default: 3600]
     pg_idle_seconds_max: u32 = 3600, "SPENDLAKE_PG_IDLE_SECONDS_MAX", "Queries";
+    /// Address that browsers reach the server under, as https://spendlake.example.com; needed for logins with OpenID Connect [default: empty]
+    public_url: String = String::new(), "SPENDLAKE_PUBLIC_URL", "Where";
+
+    /// PEM file with the certificate, and those up to its issuer; empty serves plain HTTP [default: empty]
+    tls_certificate: String = String::new(), "SPENDLAKE_TLS_CERTIFICATE", "Access";
+    /// PEM file with the certificate's private key [default: empty]
+    tls_key: String = String::new(), "SPENDLAKE_TLS_KEY", "Access";
+    /// A proxy in front does TLS and says by X-Forwarded-For who asks; nobody reaches the server but through it [default: false]
+    behind_proxy: bool = false, "SPENDLAKE_BEHIND_PROXY", "Access";
+    /// Ask nobody who they are: everybody on this machine may do everything; loopback only [default: false]
+    insecure_anonymous: bool = false, "SPENDLAKE_INSECURE_ANONYMOUS", "Access";
+    /// Answer /metrics to this machine without credentials [default: false]
+    metrics_open: bool = false, "SPENDLAKE_METRICS_OPEN", "Access";
 
     /// PostgreSQL with the directory, for several nodes; empty: a file in the data folder [default: empty]
     directory_url: String = String::new(), "SPENDLAKE_DIRECTORY_URL", "Directory";
     /// Refuse events of organizations that the directory does not know [default: false]
     registration_required: bool = false, "SPENDLAKE_REGISTRATION_REQUIRED", "Directory";
+
+    /// OpenID Connect provider, exactly as it names itself; empty for none [default: empty]
+    oidc_issuer: String = String::new(), "SPENDLAKE_OIDC_ISSUER", "OpenID Connect";
+    /// This server's client id at the provider; empty lets no person log in by it [default: empty]
+    oidc_client_id: String = String::new(), "SPENDLAKE_OIDC_CLIENT_ID", "OpenID Connect";
+    /// File with the client's secret; empty for a public client [default: empty]
+    oidc_client_secret_file: PathBuf = PathBuf::new(), "SPENDLAKE_OIDC_CLIENT_SECRET_FILE", "OpenID Connect";
+    /// Scopes that a login asks for, with spaces between [default: openid profile email]
+    oidc_scopes: String = "openid profile email".to_owned(), "SPENDLAKE_OIDC_SCOPES", "OpenID Connect";
+    /// Ask the provider's userinfo_endpoint for claims that its identity tokens leave out [default: false]
+    oidc_userinfo: bool = false, "SPENDLAKE_OIDC_USERINFO", "OpenID Connect";
+    /// Audience (aud) of the access tokens of machines; empty takes none [default: empty]
+    oidc_audience: String = String::new(), "SPENDLAKE_OIDC_AUDIENCE", "OpenID Connect";
+    /// File (TOML) that maps claims to roles; empty maps none [default: empty]
+    oidc_mappings_file: PathBuf = PathBuf::new(), "SPENDLAKE_OIDC_MAPPINGS_FILE", "OpenID Connect";
+    /// Take grants as the provider writes them in oidc_roles_claim [default: false]
+    oidc_trust_grants: bool = false, "SPENDLAKE_OIDC_TRUST_GRANTS", "OpenID Connect";
+    /// Claim with those grants; dots name nested claims [default: spendlake_grants]
+    oidc_roles_claim: String = "spendlake_grants".to_owned(), "SPENDLAKE_OIDC_ROLES_CLAIM", "OpenID Connect";
+    /// Domains whose verified e-mail addresses may log in, with commas between; empty for any person [default: empty]
+    oidc_domains: String = String::new(), "SPENDLAKE_OIDC_DOMAINS", "OpenID Connect";
 
     /// Largest request body after decompression, bytes [default: 67108864]
     body_bytes_max: usize = 64 << 20, "SPENDLAKE_BODY_BYTES_MAX", "Ingest";
@@ -124,14 +216,39 @@ settings! {
 
     /// Memory for the daily aggregates, bytes; above it they are read from Parquet [default: 1073741824]
     rollup_cache_bytes_max: usize = 1 << 30, "SPENDLAKE_ROLLUP_CACHE_BYTES_MAX", "Queries";
-    /// Memory for SQL, bytes; beyond it sorts and joins spill to disk [default: 1073741824]
+    /// Memory for SQL, bytes; beyond it sorts and joins spill to disk. Dashboards and exports have as much beside it [default: 1073741824]
     query_memory_bytes_max: usize = 1 << 30, "SPENDLAKE_QUERY_MEMORY_BYTES_MAX", "Queries";
+    /// The part of it that the statements of one caller may have together, bytes [default: 536870912]
+    query_memory_per_principal_bytes_max: usize = 512 << 20, "SPENDLAKE_QUERY_MEMORY_PER_PRINCIPAL_BYTES_MAX", "Queries";
     /// Longest run of one SQL statement, seconds [default: 120]
     query_seconds_max: u32 = 120, "SPENDLAKE_QUERY_SECONDS_MAX", "Queries";
     /// SQL statements that run at once; more wait [default: 4]
     query_concurrency_max: usize = 4, "SPENDLAKE_QUERY_CONCURRENCY_MAX", "Queries";
+    /// Statements of one caller that run at once; more of them wait [default: 2]
+    query_concurrency_per_principal_max: usize = 2, "SPENDLAKE_QUERY_CONCURRENCY_PER_PRINCIPAL_MAX", "Queries";
+    /// Statements that may wait for a place before the server answers 503; one caller gets half [default: 64]
+    query_queue_max: usize = 64, "SPENDLAKE_QUERY_QUEUE_MAX", "Queries";
+    /// Longest wait of a statement for a place, seconds, before it is answered 503 [default: 30]
+    query_wait_seconds_max: u32 = 30, "SPENDLAKE_QUERY_WAIT_SECONDS_MAX", "Queries";
+    /// Most rows of one answer, 0 for any number; an answer of more is an error, never cut off silently [default: 0]
+    query_rows_max: u64 = 0, "SPENDLAKE_QUERY_ROWS_MAX", "Queries";
+    /// Threads that run SQL, at low priority beside those of dashboards and ingest; 0 for one a core [default: 0]
+    query_threads_max: usize = 0, "SPENDLAKE_QUERY_THREADS_MAX", "Queries";
     /// Disk that spilling SQL may use, bytes [default: 10737418240]
     query_spill_bytes_max: u64 = 10 << 30, "SPENDLAKE_QUERY_SPILL_BYTES_MAX", "Queries";
+
+    /// Hours without a request after which a person's session ends [default: 12]
+    session_idle_hours: u32 = 12, "SPENDLAKE_SESSION_IDLE_HOURS", "People";
+    /// Hours after which a person's session ends, whatever is done in it [default: 168]
+    session_hours_max: u32 = 168, "SPENDLAKE_SESSION_HOURS_MAX", "People";
+    /// Token of 32 or more characters that becomes a super admin's; better set as a variable or a file than as a flag, which other users of the machine see [default: empty]
+    init_admin_token: Secret = Secret::default(), "SPENDLAKE_INIT_ADMIN_TOKEN", "First administrator";
+    /// File that holds such a token [default: empty]
+    init_admin_token_file: PathBuf = PathBuf::new(), "SPENDLAKE_INIT_ADMIN_TOKEN_FILE", "First administrator";
+    /// Email of an account that becomes a super admin's [default: empty]
+    init_admin_email: String = String::new(), "SPENDLAKE_INIT_ADMIN_EMAIL", "First administrator";
+    /// File that holds its password [default: empty]
+    init_admin_password_file: PathBuf = PathBuf::new(), "SPENDLAKE_INIT_ADMIN_PASSWORD_FILE", "First administrator";
 }
 
 impl Config {
@@ -153,10 +270,14 @@ impl Config {
             }
             None => figment,
         };
-        let config: Self = figment
+        let mut config: Self = figment
             .merge(Serialized::defaults(args))
             .extract()
             .context(ErrorKind::Invalid, "the settings cannot be used")?;
+        // A secret is never written out, so it is not among what was merged.
+        if let Some(token) = &args.init_admin_token {
+            config.init_admin_token = token.clone();
+        }
         config.check()?;
         Ok(config)
     }
@@ -175,7 +296,7 @@ impl Config {
     }
 
     /// Rules that a type cannot say.
-    fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         let ahead = self.event_future_seconds_max;
         if ahead > 86_400 {
             return Err(Error::invalid(format!(
@@ -197,12 +318,50 @@ impl Config {
                  the sums are kept at least as long as their events (0 keeps for ever)"
             )));
         }
+        self.check_access()?;
+        let (idle, most) = (self.session_idle_hours, self.session_hours_max);
+        if idle == 0 || most < idle || most > SESSION_HOURS_LIMIT {
+            return Err(Error::invalid(format!(
+                "session_idle_hours is {idle} and session_hours_max {most}; the first is 1 or \
+                 more, the second at least the first and at most {SESSION_HOURS_LIMIT} (90 days)"
+            )));
+        }
         if self.dedup_window_days == 0 {
             return Err(Error::invalid(
                 "dedup_window_days is 0; resent events need at least 1 day",
             ));
         }
         Ok(())
+    }
+}
+
+impl Config {
+    /// Rules of the settings that decide who gets in.
+    fn check_access(&self) -> Result<()> {
+        if self.tls_certificate.is_empty() != self.tls_key.is_empty() {
+            return Err(Error::invalid(
+                "one of tls_certificate and tls_key is set; TLS needs both, plain HTTP neither",
+            ));
+        }
+        if self.insecure_anonymous && !self.listen.ip().is_loopback() {
+            return Err(Error::invalid(format!(
+                "insecure_anonymous lets everybody do everything, and listen is {}; with it the \
+                 server stays on loopback: use 127.0.0.1",
+                self.listen
+            )));
+        }
+        if self.insecure_anonymous && self.behind_proxy {
+            return Err(Error::invalid(
+                "insecure_anonymous and behind_proxy are both set; a proxy brings others than \
+                 those on this machine, so give them tokens and leave insecure_anonymous out",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether browsers reach the server by https, here or at a proxy.
+    pub fn serves_https(&self) -> bool {
+        !self.tls_certificate.is_empty() || self.behind_proxy
     }
 }
 
@@ -238,12 +397,55 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_is_read_and_never_shown() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let file = folder.path().join("spendlake.toml");
+        std::fs::write(&file, "init_admin_token = \"from the file\"\n").expect("write");
+        let config = Config::resolve(Some(&file), &ConfigArgs::default()).expect("settings");
+        assert_eq!(config.init_admin_token.reveal(), "from the file");
+        let token = Some(Secret::from("from the flag"));
+        let args = ConfigArgs { init_admin_token: token, ..ConfigArgs::default() };
+        let config = Config::resolve(Some(&file), &args).expect("settings");
+        assert_eq!(config.init_admin_token.reveal(), "from the flag");
+        let json = |value: serde_json::Result<String>| value.expect("JSON");
+        for shown in [
+            format!("{config:?}"),
+            format!("{args:?}"),
+            json(serde_json::to_string(&config)),
+            json(serde_json::to_string(&args)),
+        ] {
+            assert!(!shown.contains("from the"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn a_session_is_idle_no_longer_than_it_lasts() {
+        let with = |session_idle_hours, session_hours_max| {
+            Config { session_idle_hours, session_hours_max, ..Config::default() }.check()
+        };
+        assert!(with(1, 1).is_ok() && with(12, 90 * 24).is_ok());
+        assert!(with(0, 1).is_err() && with(2, 1).is_err() && with(1, 90 * 24 + 1).is_err());
+    }
+
+    #[test]
     fn an_organization_default_must_be_a_uuid() {
         let with = |id: &str| Config { organization_default: id.to_owned(), ..Config::default() };
         assert!(with("").check().is_ok());
         assert!(with("0190a3c2-7b1e-7c00-8000-000000000001").check().is_ok());
         let error = with("acme").check().expect_err("refused");
         assert!(error.to_string().contains("\"acme\"; it must be a UUID"), "{error}");
+    }
+
+    #[test]
+    fn access_settings_that_contradict_one_another_are_refused() {
+        let said = |config: Config| config.check().expect_err("refused").to_string();
+        let half = Config { tls_key: "key.pem".to_owned(), ..Config::default() };
+        assert!(said(half).contains("TLS needs both"));
+        let anonymous = Config { insecure_anonymous: true, ..Config::default() };
+        assert!(anonymous.check().is_ok());
+        let everywhere = SocketAddr::from(([0, 0, 0, 0], 8787));
+        assert!(said(Config { listen: everywhere, ..anonymous.clone() }).contains("loopback"));
+        assert!(said(Config { behind_proxy: true, ..anonymous }).contains("behind_proxy"));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod support;
 
+mod access;
 mod bad_input;
 mod closing;
 mod corrections;
@@ -11,6 +12,7 @@ mod directory;
 mod fairness;
 mod faults;
 mod forget;
+mod gate;
 mod history;
 mod limits;
 mod litellm;
@@ -26,3 +28,4 @@ mod routes;
 mod serving;
 mod sightings;
 mod sources;
+mod sql;

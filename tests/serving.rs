@@ -70,7 +70,7 @@ fn a_reachable_address_is_refused() {
     let output = run(folder.path(), &["serve", "--listen", "0.0.0.0:0"]);
     assert!(!output.status.success());
     let text = String::from_utf8_lossy(&output.stderr);
-    assert!(text.contains("loopback"), "{text}");
+    assert!(text.contains("there is no administrator yet"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -81,6 +81,20 @@ async fn a_second_process_is_told_who_holds_the_data() {
     assert!(!output.status.success());
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(text.contains(&server.client.url), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_names_unpriced_models_beside_a_running_server() {
+    let folder = tempfile::tempdir().expect("folder");
+    let server = Server::start(folder.path(), &[]).await;
+    let mut event = crate::support::events::event("call-1");
+    event["model"] = "house-model-7".into();
+    let stored = server.client.send(event.to_string()).await.expect("an answer");
+    assert_eq!(stored.0, 200, "{}", stored.1);
+    let output = run(folder.path(), &["doctor"]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}");
+    assert!(text.contains("/house-model-7 (1 events)"), "{text}");
 }
 
 #[test]

@@ -9,14 +9,16 @@ use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::caller::Caller;
 use super::filters::organization_id;
 use super::problem::Problem;
+use crate::access::Reach;
 use crate::corrections::Corrector;
 use crate::error::{Error, Result};
 use crate::model::{Money, Status};
 use crate::prices::{Prices, RepriceRequest};
 use crate::pricing::{Reported, RepriceReport, RepriceSums};
-use crate::query::{everything, off_workers};
+use crate::query::off_workers;
 use crate::rollup::UsageFilter;
 
 /// Which events to price anew, and by what.
@@ -163,7 +165,7 @@ impl RepriceBody {
             providers: self.provider,
             models: self.model,
             statuses: self.status,
-            ..everything()
+            ..UsageFilter::all(Reach::Everything)
         };
         let (price_version, dry_run) = (self.price_version, self.dry_run);
         Ok(RepriceRequest { filter, price_version, only_unpriced, reported, dry_run })
@@ -218,6 +220,7 @@ fn wrong(field: &str, value: &str, rule: &str) -> Error {
 )]
 pub(super) async fn reprice(
     State((prices, corrector)): State<(Arc<Prices>, Arc<Corrector>)>,
+    caller: Caller,
     body: Result<Json<RepriceBody>, JsonRejection>,
 ) -> Result<Json<RepriceAnswer>, Problem> {
     let Json(body) = body.map_err(|rejected| {
@@ -226,6 +229,7 @@ pub(super) async fn reprice(
     })?;
     let request = body.request()?;
     let dry_run = request.dry_run;
+    let corrector = corrector.acting_for(caller.actor());
     let report = off_workers(async move { prices.reprice(&corrector, &request).await }).await?;
     Ok(Json(RepriceAnswer::new(&report, dry_run)))
 }

@@ -18,10 +18,13 @@ use tower_http::trace::TraceLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::access::{self, AccessDoor};
 use super::corrections;
 use super::directory::{self, DirectoryDoor};
+use super::gate::Gate;
 use super::health::{self, HealthState};
 use super::ingest::{self, IngestDoor};
+use super::oidc::{self, OidcDoor};
 use super::otlp;
 use super::problem::Problem;
 use super::{ApiState, audit_log, closed_months, privacy};
@@ -40,17 +43,21 @@ pub struct Doors {
     pub corrector: Arc<Corrector>,
     /// Changes the directory.
     pub directory: DirectoryDoor,
+    /// Tokens, accounts and sessions.
+    pub access: AccessDoor,
     /// Price lists and repricing.
     pub prices: Arc<Prices>,
+    /// The login of people by an identity provider.
+    pub oidc: OidcDoor,
     /// Health and metrics.
     pub health: Arc<HealthState>,
 }
 
 /// All routes: analytics and SQL over `state`, the others through `doors`.
-pub fn service(state: ApiState, doors: Doors, clock: Arc<dyn Clock>) -> Result<Router> {
+pub fn service(state: ApiState, doors: Doors, gate: Gate, clock: Arc<dyn Clock>) -> Result<Router> {
     // A 503 is an answer, not a failure to log; a problem logs itself.
     let request_ids = SetRequestIdLayer::x_request_id(TimedRequestId(clock));
-    let router = serve(all_routes(doors), state)?;
+    let router = serve(all_routes(doors), state, Arc::new(gate))?;
     Ok(router
         .layer(CatchPanicLayer::custom(panicked))
         .layer(axum::middleware::from_fn(measure))
@@ -93,11 +100,13 @@ fn all_routes(doors: Doors) -> OpenApiRouter<ApiState> {
         .routes(routes!(health::metrics_page))
         .with_state(doors.health);
     analytics_routes()
+        .merge(access::routes(doors.access))
         .merge(directory::routes(doors.directory))
         .merge(ingest)
         .merge(corrections)
         .merge(prices)
         .merge(audit_log)
+        .merge(oidc::routes(doors.oidc))
         .merge(reprice)
         .merge(health)
 }

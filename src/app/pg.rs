@@ -8,8 +8,10 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::App;
-use crate::access::Principal;
-use crate::directory::Audit;
+use super::listen::check_listening;
+use super::tls::ServerTls;
+use crate::access::{Authenticator, Domain, Grant, Origin, Permissions, Principal, Role};
+use crate::directory::{Audit, AuditTrail};
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::pg_wire::{Logins, PgParts, PgServer, PgTls};
 
@@ -42,49 +44,57 @@ impl App {
             Some(store) => Ok(store.view()),
             None => Err(crate::api::not_ready()),
         };
-        let directory = Arc::clone(&self.directory);
+        let trail = Arc::new(AuditTrail::new(Arc::clone(&self.directory)));
         let audit = move |audit: Audit| {
-            let directory = Arc::clone(&directory);
+            let trail = Arc::clone(&trail);
             tokio::spawn(async move {
-                let Some(directory) = directory.get() else { return };
-                if let Err(error) = directory.append_audit(&audit).await {
+                if let Err(error) = trail.append(&audit).await {
                     tracing::error!(error = error.full_message(), "an audit line is lost");
                 }
             });
         };
-        let parts = PgParts {
-            engine: Arc::clone(&self.engine),
-            view: Box::new(view),
-            logins,
-            anyone,
-            tls,
-            audit: Box::new(audit),
-            audit_sql: Box::new(|_, _| {}),
-        };
-        PgServer::new(&self.config, parts)
+        let (view, audit) = (Box::new(view), Box::new(audit));
+        let engine = Arc::clone(&self.engine);
+        PgServer::new(&self.config, PgParts { engine, view, logins, anyone, tls, audit })
     }
 
     /// Begins to serve at `pg_listen`, where that is set.
     pub(super) async fn serve_pg(&self) -> Result<Option<PgServing>> {
         let Some(address) = self.config.pg_address()? else { return Ok(None) };
+        if !address.ip().is_loopback() {
+            self.open_directory().await?;
+            check_listening(&self.config, address, self.authenticator.has_super_admin()?)?;
+        }
+        let tls = self.pg_tls()?;
+        let anyone = self.config.insecure_anonymous.then(anyone).transpose()?;
         let listener = listen(address).await?;
         let address = listener.local_addr().context(ErrorKind::Unavailable, "no listen address")?;
-        let logins = Arc::<crate::access::Authenticator>::clone(self.authenticator());
-        let server = self.pg_server(logins, None, None);
+        let logins = Arc::<Authenticator>::clone(&self.authenticator);
+        let server = self.pg_server(logins, anyone, tls);
         let stop = CancellationToken::new();
         let task = tokio::spawn(server.serve(listener, stop.clone()));
         tracing::info!(%address, "serving the PostgreSQL protocol");
         Ok(Some(PgServing { stop, task }))
     }
+
+    /// The certificate that HTTP shows too.
+    fn pg_tls(&self) -> Result<Option<PgTls>> {
+        let Some(tls) = ServerTls::load(&self.config)? else { return Ok(None) };
+        let path = &self.config.tls_certificate;
+        let pem = std::fs::read(path)
+            .context(ErrorKind::Invalid, format!("tls_certificate is {path}, which is not read"))?;
+        Ok(Some(PgTls::new(&tls.config, pem)))
+    }
+}
+
+/// Whom everybody is taken for with `insecure_anonymous`.
+fn anyone() -> Result<Arc<Principal>> {
+    let grants = vec![Grant::new(Role::SuperAdmin, Domain::Platform)?];
+    let (id, origin) = ("anonymous", Origin::Anonymous);
+    Ok(Arc::new(Principal::new(id, id, origin, grants, Permissions::ALL)))
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener> {
-    if !address.ip().is_loopback() {
-        let message = format!(
-            "pg_listen is {address}, which others can reach, and it has no TLS: use 127.0.0.1"
-        );
-        return Err(Error::new(ErrorKind::Forbidden, message));
-    }
     TcpListener::bind(address).await.map_err(|error| {
         let message =
             format!("cannot listen on {address} (pg_listen); another program may hold it");

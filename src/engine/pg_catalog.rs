@@ -22,7 +22,7 @@ use datafusion_pg_catalog::pg_catalog::generate_series_arg_coercion::CoerceIntAr
 use datafusion_pg_catalog::pg_catalog::oid_type_planner::PgOidTypePlanner;
 use datafusion_pg_catalog::pg_catalog::{PgCatalogSchemaProvider, PgCatalogStaticTables};
 
-use super::catalog::{CATALOG, session_state};
+use super::catalog::{Audience, CATALOG, session_state};
 use tables::KnownTables;
 
 macro_rules! views {
@@ -110,7 +110,7 @@ struct PgCatalogSchema {
 impl PgCatalogSchema {
     /// Plans a view over these catalogs.
     async fn plan(&self, text: &str) -> Result<Arc<dyn TableProvider>> {
-        let state = session_state(&self.template, Arc::clone(&self.tables));
+        let state = session_state(&self.template, Arc::clone(&self.tables), Audience::Users);
         if let Some(catalog) = state.catalog_list().catalog(CATALOG) {
             catalog.register_schema(PG_CATALOG, Arc::new(self.clone()))?;
         }

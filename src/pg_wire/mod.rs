@@ -58,8 +58,6 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub type TakeView = dyn Fn() -> Result<Arc<View>> + Send + Sync;
 /// Notes something in the audit log, without waiting for it.
 pub type NoteAudit = dyn Fn(Audit) + Send + Sync;
-/// Notes a statement of somebody.
-pub type NoteStatement = dyn Fn(&Principal, &str) + Send + Sync;
 
 /// Whose token it is that a client logs in with.
 pub trait Logins: fmt::Debug + Send + Sync {
@@ -95,8 +93,6 @@ pub struct PgParts {
     pub tls: Option<PgTls>,
     /// Where failed logins are noted.
     pub audit: Box<NoteAudit>,
-    /// Where statements are noted.
-    pub audit_sql: Box<NoteStatement>,
 }
 
 /// What all connections share.
@@ -108,7 +104,6 @@ pub(crate) struct PgDoor {
     tls: Option<PgTls>,
     requires_tls: bool,
     audit: Box<NoteAudit>,
-    audit_sql: Box<NoteStatement>,
     questions: Questions,
     cancels: Arc<Cancels>,
     attempts: Attempts,
@@ -135,7 +130,6 @@ impl PgServer {
             requires_tls: parts.tls.is_some(),
             tls: parts.tls,
             audit: parts.audit,
-            audit_sql: parts.audit_sql,
             questions: Questions::new(),
             cancels: Arc::new(Cancels::default()),
             attempts: Attempts::default(),

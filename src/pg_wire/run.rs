@@ -180,9 +180,6 @@ impl Connection {
         guard: &Guard,
     ) -> Outcome<Rows> {
         let principal = self.door.principal(&self.user)?;
-        if !prepared.is_catalog {
-            (self.door.audit_sql)(&principal, &prepared.text);
-        }
         let door = Arc::clone(&self.door);
         let view = self.session.view(|| (door.view)())?;
         let statement = Statement { text: prepared.asked.clone(), parameters };
