@@ -6,8 +6,8 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
     AccessExpr, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
-    FunctionArguments, Ident, ObjectName, Query, Statement, Subscript, Value, ValueWithSpan,
-    VisitMut, VisitorMut, visit_relations, visit_relations_mut,
+    FunctionArguments, Ident, ObjectName, Query, SelectItem, SetExpr, Statement, Subscript, Value,
+    ValueWithSpan, VisitMut, VisitorMut, visit_relations, visit_relations_mut,
 };
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
@@ -88,6 +88,9 @@ impl Questions {
         if !mentions_catalogs(text) {
             return None;
         }
+        // JDBC asks so whether a type is an array; the catalog has the names of
+        // functions there, and not their numbers.
+        let text = &text.replace("'pg_catalog.array_in'::regproc", "'array_in'");
         let mut statement = parse(text)?;
         let is_about_catalogs = is_about_catalogs(&statement);
         let nothing =
@@ -236,6 +239,22 @@ struct Known<'a> {
 impl VisitorMut for Known<'_> {
     type Break = ();
 
+    /// The engine wants different names for columns; the client is told those
+    /// of the question.
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+        if self.is_about_catalogs
+            && let SetExpr::Select(select) = query.body.as_mut()
+        {
+            for (at, item) in select.projection.iter_mut().enumerate() {
+                if let SelectItem::UnnamedExpr(expr @ Expr::Value(_)) = item {
+                    let alias = Ident::new(format!("column{at}"));
+                    *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
+                }
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
     /// The engine makes no array of a subquery. What the catalogs list by one
     /// (options of tables, members of roles, parts of composite types) is empty
     /// here.
@@ -245,6 +264,11 @@ impl VisitorMut for Known<'_> {
             return ControlFlow::Continue(());
         }
         if let Expr::Subquery(query) = &*expression {
+            // JDBC asks whether a type is composite; none is.
+            if query.to_string().starts_with("SELECT c.relkind = 'c' FROM") {
+                *expression = Expr::Value(Value::Boolean(false).into());
+                return ControlFlow::Continue(());
+            }
             let lists = query.to_string().to_ascii_lowercase().contains("array_agg(");
             if query.with.is_some() || lists {
                 *expression = Expr::Value(Value::Null.into());

@@ -1,6 +1,7 @@
 //! The PostgreSQL protocol: SQL for every tool that speaks to PostgreSQL. One
 //! session for each connection, the engine's own read-only door behind it.
 
+mod asking;
 mod attempts;
 mod cancel;
 mod catalog_questions;
@@ -197,6 +198,16 @@ impl fmt::Debug for PgDoor {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("PgDoor")
+            .field("logins", &self.logins)
+            .field("tls", &self.tls)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for PgParts {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("PgParts")
             .field("logins", &self.logins)
             .field("tls", &self.tls)
             .finish_non_exhaustive()

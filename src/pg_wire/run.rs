@@ -7,10 +7,10 @@ use std::time::Duration;
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::scalar::ScalarValue;
-use futures::StreamExt;
 use pgwire::api::Type;
 use tokio::time::Instant;
 
+use super::asking::{ask, parameter_types, parameters_of};
 use super::catalog_questions::Facts;
 use super::column_names::renamed;
 use super::command::{Command, command};
@@ -18,10 +18,10 @@ use super::connection::Connection;
 use super::fault::{Fault, Outcome};
 use super::frontend::Formats;
 use super::parameters::scalar;
-use super::placeholders::{Hints, hints};
+use super::placeholders::hints;
 use super::rows::{Guard, Rows};
 use super::session::{Portal, PortalState, Prepared};
-use super::types::{arrow_type, element_type, pg_type, type_by_name, with_oids};
+use super::types::{type_by_name, with_oids};
 use crate::engine::Statement;
 
 /// What a statement answers.
@@ -61,10 +61,13 @@ impl Connection {
                 }
                 let mut described = self.describe(&prepared.asked, guard).await;
                 if described.is_err()
-                    && let Some(nothing) = prepared.nothing.take()
+                    && let Some(nothing) = &prepared.nothing
                 {
-                    described = self.describe(&nothing, guard).await;
-                    prepared.asked = nothing;
+                    prepared.asked.clone_from(nothing);
+                    described = self.describe(nothing, guard).await;
+                    if let Ok(described) = &mut described {
+                        described.parameters = vec![None; parameters_of(text)];
+                    }
                 }
                 let described = described?;
                 prepared.types = parameter_types(types, &hints, &described.parameters);
@@ -182,17 +185,18 @@ impl Connection {
         let principal = self.door.principal(&self.user)?;
         let door = Arc::clone(&self.door);
         let view = self.session.view(|| (door.view)())?;
+        let is_nothing = prepared.nothing.as_ref() == Some(&prepared.asked);
+        let parameters = if is_nothing { Vec::new() } else { parameters };
         let statement = Statement { text: prepared.asked.clone(), parameters };
-        let asking =
-            async { door.engine.sql(view, &principal, &statement).await.map_err(Fault::from) };
-        let stream = guard.run(&mut self.wire, asking).await?;
+        let asking = ask(&door.engine, view, &principal, &statement, prepared.nothing.as_deref());
+        let (schema, batches) = guard.run(&mut self.wire, asking).await?;
         let columns = prepared.columns.clone();
-        let columns = columns.unwrap_or_else(|| prepared.announced(stream.schema()));
-        if columns.fields().len() != stream.schema().fields().len() {
+        let columns = columns.unwrap_or_else(|| prepared.announced(Arc::clone(&schema)));
+        if columns.fields().len() != schema.fields().len() {
             return Err(Fault::new("0A000", "cached plan must not change result type"));
         }
         let expires = Instant::now() + self.door.statement_time_max;
-        Ok(Rows::new(columns, stream.boxed(), expires))
+        Ok(Rows::new(columns, batches, expires))
     }
 
     async fn prepare_by_sql(
@@ -364,24 +368,4 @@ fn show_columns(name: Option<&str>) -> SchemaRef {
         Some(name) => vec![text(name)],
         None => vec![text("name"), text("setting"), text("description")],
     }))
-}
-
-/// What the client says counts; where it leaves the choice, what the statement
-/// says, or the type that the engine needs, or text.
-fn parameter_types(said: &[Option<Type>], hints: &Hints, needed: &[Option<DataType>]) -> Vec<Type> {
-    let count = said.len().max(needed.len());
-    let types = (0..count).map(|at| {
-        let said = said.get(at).cloned().flatten().filter(|kind| *kind != Type::UNKNOWN);
-        let needed = || {
-            let needed = needed.get(at).cloned().flatten()?;
-            let kind = pg_type(&Arc::new(Field::new("parameter", needed, true)));
-            Some(kind).filter(can_be_bound)
-        };
-        said.or_else(|| hints.of(at)).or_else(needed).unwrap_or(Type::TEXT)
-    });
-    types.collect()
-}
-
-fn can_be_bound(kind: &Type) -> bool {
-    *kind == Type::NUMERIC || arrow_type(kind).is_some() || element_type(kind).is_some()
 }
