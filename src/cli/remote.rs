@@ -262,7 +262,11 @@ async fn refusal(answer: Response) -> Error {
     let body = answer.bytes().await.unwrap_or_default();
     let problem: Option<Problem> = serde_json::from_slice(&body).ok();
     let said = problem.and_then(|problem| problem.detail.or(problem.title));
-    Error::new(error_kind(status), said.unwrap_or_else(|| format!("the server answered {status}")))
+    let mut said = said.unwrap_or_else(|| format!("the server answered {status}"));
+    if status == StatusCode::UNAUTHORIZED {
+        said.push_str("; this program shows the token in SPENDLAKE_TOKEN");
+    }
+    Error::new(error_kind(status), said)
 }
 
 /// The kind behind a status, as the server chose it.
