@@ -21,6 +21,8 @@ pub enum ErrorKind {
     RateLimited,
     /// A limit was reached: ask for less, or raise the named setting.
     LimitExceeded,
+    /// Somebody stopped it: send it again if it is still wanted.
+    Cancelled,
     /// The service cannot do this now (disk full, replaying, failed): an
     /// operator has to look; nothing was acknowledged.
     Unavailable,

@@ -79,6 +79,9 @@ fn answer_of(kind: ErrorKind) -> (StatusCode, &'static str, &'static str) {
             "urn:spendlake:problem:limit-exceeded",
             "A limit was reached",
         ),
+        ErrorKind::Cancelled => {
+            (StatusCode::CONFLICT, "urn:spendlake:problem:cancelled", "This was cancelled")
+        }
         ErrorKind::Unavailable => (
             StatusCode::SERVICE_UNAVAILABLE,
             "urn:spendlake:problem:unavailable",
@@ -102,6 +105,7 @@ fn retry_after_seconds_of(kind: ErrorKind) -> Option<u32> {
         | ErrorKind::Unauthenticated
         | ErrorKind::Forbidden
         | ErrorKind::LimitExceeded
+        | ErrorKind::Cancelled
         | ErrorKind::Internal => None,
     }
 }
@@ -296,6 +300,7 @@ mod tests {
             (ErrorKind::Busy, 503, Some("1")),
             (ErrorKind::RateLimited, 429, Some("1")),
             (ErrorKind::LimitExceeded, 422, None),
+            (ErrorKind::Cancelled, 409, None),
             (ErrorKind::Unavailable, 503, Some("5")),
             (ErrorKind::Internal, 500, None),
         ] {

@@ -9,6 +9,7 @@ mod functions;
 mod memory;
 mod prune;
 mod scan;
+mod statement;
 mod stream;
 
 #[cfg(test)]
@@ -28,10 +29,10 @@ use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::SessionState;
 use datafusion::prelude::SessionConfig;
-use datafusion::scalar::ScalarValue;
 use object_store::local::LocalFileSystem;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::access::Principal;
 use crate::config::Config;
@@ -43,6 +44,7 @@ use directory_tables::DirectoryTables;
 use errors::{Limits, explain, query_timeout};
 use memory::QueryMemory;
 
+pub use statement::{Description, Statement};
 pub use stream::SqlStream;
 
 /// Memory for Parquet footers and page indexes, bytes: a few thousand files.
@@ -50,6 +52,9 @@ const METADATA_CACHE_BYTES_MAX: usize = 256 << 20;
 
 /// How long a statement waits for a place before it is answered `Busy`.
 const ADMISSION_WAIT: Duration = Duration::from_secs(10);
+
+/// How long a statement may be planned in order to describe it.
+const DESCRIBE_TIME: Duration = Duration::from_secs(10);
 
 /// Memory that each sort sets aside for its last merge, bytes.
 const SORT_MERGE_BYTES_MAX: usize = 10 << 20;
@@ -65,21 +70,6 @@ pub struct StaticTable {
     pub name: String,
     /// All its rows.
     pub batch: RecordBatch,
-}
-
-/// One statement of a user, as it came through a door.
-#[derive(Debug, Clone, Default)]
-pub struct Statement {
-    /// SQL.
-    pub text: String,
-    /// The values of `$1`, `$2`, …
-    pub parameters: Vec<ScalarValue>,
-}
-
-impl From<&str> for Statement {
-    fn from(text: &str) -> Self {
-        Self { text: text.to_owned(), parameters: Vec::new() }
-    }
 }
 
 /// Builds sessions and runs SQL within the configured limits.
@@ -156,11 +146,7 @@ impl Engine {
         statement: &Statement,
     ) -> Result<SqlStream> {
         let text = statement.text.as_str();
-        if text.len() > SQL_BYTES_MAX {
-            let bytes = text.len();
-            let message = format!("the SQL text has {bytes} bytes; {SQL_BYTES_MAX} are allowed");
-            return Err(Error::invalid(message));
-        }
+        check_length(text)?;
         let permit = self.admit().await?;
         let deadline = Instant::now() + self.limits.time;
         let state = self.state(&view, Audience::Users)?;
@@ -169,6 +155,32 @@ impl Engine {
             Ok(Err(error)) => Err(explain(error, &self.limits)),
             Err(_) => Err(query_timeout(&self.limits)),
         }
+    }
+
+    /// What a statement would answer and which parameters it takes, without
+    /// running it. Bounded in time like [`Engine::sql`], but takes none of the
+    /// places where statements run.
+    pub async fn describe(
+        &self,
+        view: Arc<View>,
+        _caller: &Principal,
+        text: &str,
+    ) -> Result<Description> {
+        check_length(text)?;
+        let state = self.state(&view, Audience::Users)?;
+        match timeout(DESCRIBE_TIME, statement::describe(&state, text)).await {
+            Ok(described) => described.map_err(|error| explain(error, &self.limits)),
+            Err(_) => Err(query_timeout(&self.limits)),
+        }
+    }
+
+    /// Runs `work` of a door (turning rows into bytes, say) beside the
+    /// dashboards, like SQL itself. Dropping the handle stops the work.
+    pub fn spawn<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> AbortOnDropHandle<T> {
+        AbortOnDropHandle::new(tokio::spawn(work))
     }
 
     async fn admit(&self) -> Result<OwnedSemaphorePermit> {
@@ -195,6 +207,14 @@ impl Engine {
         );
         Ok(session_state(&self.template, Arc::new(tables)))
     }
+}
+
+fn check_length(text: &str) -> Result<()> {
+    let bytes = text.len();
+    if bytes <= SQL_BYTES_MAX {
+        return Ok(());
+    }
+    Err(Error::invalid(format!("the SQL text has {bytes} bytes; {SQL_BYTES_MAX} are allowed")))
 }
 
 /// Settings that every session shares.

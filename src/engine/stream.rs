@@ -6,51 +6,26 @@ use std::task::{Context, Poll};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use datafusion::error::{DataFusionError, Result as DataFusionResult};
+use datafusion::error::Result as DataFusionResult;
 use datafusion::execution::SendableRecordBatchStream;
-use datafusion::execution::context::SQLOptions;
 use datafusion::execution::session_state::SessionState;
 use datafusion::physical_plan::execute_stream;
-use datafusion::sql::parser::{DFParserBuilder, Statement};
 use futures::Stream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::errors::{Limits, explain, query_timeout};
+use super::statement;
 use crate::error::Result;
-
-/// How deep parentheses and subqueries may nest.
-const NESTING_MAX: usize = 50;
 
 /// Plans one read-only statement and starts it.
 pub(super) async fn start(
     state: &SessionState,
     text: &str,
 ) -> DataFusionResult<SendableRecordBatchStream> {
-    let plan = state.statement_to_plan(parse(text)?).await?;
-    let read_only =
-        SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
-    read_only.verify_plan(&plan).map_err(|error| {
-        let what = error.message().into_owned();
-        DataFusionError::Plan(format!(
-            "{what}; SQL here only reads: SELECT, EXPLAIN, DESCRIBE and SHOW TABLES"
-        ))
-    })?;
+    let plan = statement::plan(state, text).await?;
     let plan = state.create_physical_plan(&plan).await?;
     execute_stream(plan, state.task_ctx())
-}
-
-fn parse(text: &str) -> DataFusionResult<Statement> {
-    let parser = DFParserBuilder::new(text).with_recursion_limit(NESTING_MAX);
-    let mut statements = parser.build()?.parse_statements()?;
-    match (statements.pop_front(), statements.len()) {
-        (Some(statement), 0) => Ok(statement),
-        (None, _) => Err(DataFusionError::Plan("the SQL text holds no statement".to_owned())),
-        (Some(_), more) => Err(DataFusionError::Plan(format!(
-            "the SQL text holds {} statements; send one at a time",
-            more + 1
-        ))),
-    }
 }
 
 /// The rows of a statement as they are made. Holds its place and its time
