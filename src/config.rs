@@ -52,6 +52,11 @@ settings! {
     /// Address to serve HTTP on; loopback only, 127.0.0.1:0 picks a free port [default: 127.0.0.1:8787]
     listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8787)), "SPENDLAKE_LISTEN", "Where";
 
+    /// Address to serve Arrow Flight SQL on, for ADBC drivers; empty: not served [default: empty]
+    flight_listen: String = String::new(), "SPENDLAKE_FLIGHT_LISTEN", "Where";
+    /// Connections of Arrow Flight SQL at once; more are closed at once [default: 64]
+    flight_connections_max: usize = 64, "SPENDLAKE_FLIGHT_CONNECTIONS_MAX", "Where";
+
     /// PostgreSQL with the directory, for several nodes; empty: a file in the data folder [default: empty]
     directory_url: String = String::new(), "SPENDLAKE_DIRECTORY_URL", "Directory";
     /// Refuse events of organizations that the directory does not know [default: false]
@@ -154,6 +159,21 @@ impl Config {
         Ok(config)
     }
 
+    /// Where Arrow Flight SQL is served; `None` where it is not.
+    pub fn flight_address(&self) -> Result<Option<SocketAddr>> {
+        let text = &self.flight_listen;
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let address = text.parse().map_err(|_| {
+            Error::invalid(format!(
+                "flight_listen is {text:?}; it is an address and a port such as 127.0.0.1:32010, \
+                 or empty to serve no Arrow Flight SQL"
+            ))
+        })?;
+        Ok(Some(address))
+    }
+
     /// Rules that a type cannot say.
     fn check(&self) -> Result<()> {
         let ahead = self.event_future_seconds_max;
@@ -176,6 +196,7 @@ impl Config {
                  the sums are kept at least as long as their events (0 keeps for ever)"
             )));
         }
+        self.flight_address()?;
         if self.dedup_window_days == 0 {
             return Err(Error::invalid(
                 "dedup_window_days is 0; resent events need at least 1 day",

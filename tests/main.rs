@@ -10,6 +10,7 @@ mod crash_corrections;
 mod directory;
 mod fairness;
 mod faults;
+mod flight;
 mod forget;
 mod history;
 mod limits;

@@ -2,6 +2,7 @@
 //! listen) and stop (drain, flush, close).
 
 mod doctor;
+mod flight;
 mod lock;
 mod observe;
 mod serve;

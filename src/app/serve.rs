@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use super::App;
 use super::observe;
@@ -37,6 +38,7 @@ impl App {
     ) -> Result<()> {
         let address = listener.local_addr().context(ErrorKind::Unavailable, "no listen address")?;
         Self::check_listen_address(address)?;
+        let flight = self.listen_flight().await?;
         self.lock.announce(Some(address))?;
         let router = self.service()?;
         let replaying = Arc::clone(&self);
@@ -52,18 +54,36 @@ impl App {
             // Keeps the sender alive: a dropped one would look like a change.
             (outcome, failed)
         });
-        let stop = async move {
+        let stop = CancellationToken::new();
+        let stopping = stop.clone();
+        let signal = tokio::spawn(async move {
             tokio::select! {
                 () = shutdown => {}
                 _ = failure.wait_for(|failed| *failed) => {}
             }
-        };
+            stopping.cancel();
+        });
+        let flight = flight.map(|listener| {
+            let (app, stop) = (Arc::clone(&self), stop.clone());
+            tokio::spawn(async move {
+                let served = app.serve_flight(listener, None, stop.clone().cancelled_owned()).await;
+                // A door that broke must not go unnoticed.
+                stop.cancel();
+                served
+            })
+        });
         // The address tells senders apart who do not say who they are.
         let router = router.into_make_service_with_connect_info::<SocketAddr>();
-        axum::serve(listener, router)
-            .with_graceful_shutdown(stop)
+        let served = axum::serve(listener, router)
+            .with_graceful_shutdown(stop.clone().cancelled_owned())
             .await
-            .context(ErrorKind::Unavailable, "the HTTP server failed")?;
+            .context(ErrorKind::Unavailable, "the HTTP server failed");
+        signal.abort();
+        stop.cancel();
+        if let Some(flight) = flight {
+            flight.await.internal("serving Flight SQL").and_then(|served| served)?;
+        }
+        served?;
         let (replayed, _) = watch.await.internal("waiting for the replay")?;
         let closed = self.close().await;
         self.lock.announce(None)?;

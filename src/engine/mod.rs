@@ -7,6 +7,7 @@ mod directory_tables;
 mod errors;
 mod functions;
 mod memory;
+mod named_tables;
 mod prune;
 mod scan;
 mod statement;
@@ -39,11 +40,13 @@ use crate::config::Config;
 use crate::directory::SharedDirectory;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::flush::View;
-use catalog::{Audience, CATALOG, SCHEMA, ViewTables, session_state};
+use catalog::{Audience, ViewTables, session_state};
 use directory_tables::DirectoryTables;
 use errors::{Limits, explain, query_timeout};
 use memory::QueryMemory;
 
+pub use catalog::{CATALOG, SCHEMA};
+pub use named_tables::NamedTable;
 pub use statement::{Description, Statement};
 pub use stream::SqlStream;
 

@@ -1,0 +1,173 @@
+//! Connections as they come in: few enough, behind TLS where it is set, and
+//! gone soon unless somebody shows a credential.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures::{Stream, stream};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::{Sender, channel};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Sleep, sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_util::either::Either;
+use tonic::transport::server::Connected;
+
+/// How long a TLS handshake may take.
+const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+
+/// How long a connection may stay without a call that shows a credential.
+const PROOF_TIME: Duration = Duration::from_secs(30);
+
+/// How long the listener rests after an error that says nothing of one
+/// connection (no more file descriptors, say).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+/// One client's connection; it holds its place until it is dropped.
+pub(super) struct Connection {
+    io: Either<TcpStream, Box<TlsStream<TcpStream>>>,
+    proof: Proof,
+    deadline: Pin<Box<Sleep>>,
+    _place: OwnedSemaphorePermit,
+}
+
+/// Whether a call on this connection showed a credential.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Proof(Arc<AtomicBool>);
+
+impl Proof {
+    /// One did.
+    pub(super) fn give(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn is_given(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The connections that `listener` accepts, at most `connections_max` at once:
+/// more are closed at once, so that their clients need not wait to be told. The
+/// address is free when the stream is dropped.
+pub(super) fn connections(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    connections_max: usize,
+) -> impl Stream<Item = io::Result<Connection>> + Send {
+    let (sender, receiver) = channel(1);
+    tokio::spawn(accept(listener, tls, connections_max, sender));
+    stream::unfold(receiver, |mut receiver| async move {
+        receiver.recv().await.map(|connection| (Ok(connection), receiver))
+    })
+}
+
+async fn accept(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    connections_max: usize,
+    sender: Sender<Connection>,
+) {
+    let places = Arc::new(Semaphore::new(connections_max));
+    loop {
+        let accepted = tokio::select! {
+            () = sender.closed() => return,
+            accepted = listener.accept() => accepted,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "a Flight SQL connection was not accepted");
+                sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+            tracing::warn!(
+                connections_max,
+                "a Flight SQL connection was closed: there are as many as flight_connections_max"
+            );
+            continue;
+        };
+        // A slow handshake must not keep others waiting.
+        tokio::spawn(open(stream, tls.clone(), place, sender.clone()));
+    }
+}
+
+async fn open(
+    stream: TcpStream,
+    tls: Option<TlsAcceptor>,
+    place: OwnedSemaphorePermit,
+    sender: Sender<Connection>,
+) {
+    // Answers are written whole: waiting for more only delays them.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "a Flight SQL connection ended at once");
+        return;
+    }
+    let io = match tls {
+        None => Either::Left(stream),
+        Some(tls) => match timeout(HANDSHAKE_TIME, tls.accept(stream)).await {
+            Ok(Ok(stream)) => Either::Right(Box::new(stream)),
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "a TLS handshake of Flight SQL failed");
+                return;
+            }
+            Err(_) => {
+                tracing::debug!("a TLS handshake of Flight SQL took too long");
+                return;
+            }
+        },
+    };
+    let (proof, deadline) = (Proof::default(), Box::pin(sleep(PROOF_TIME)));
+    // Nobody takes it once the server stops.
+    let _ = sender.send(Connection { io, proof, deadline, _place: place }).await;
+}
+
+impl Connected for Connection {
+    type ConnectInfo = Proof;
+
+    fn connect_info(&self) -> Proof {
+        self.proof.clone()
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if !self.proof.is_given()
+            && self.deadline.as_mut().poll(context).is_ready()
+            && !self.proof.is_given()
+        {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        Pin::new(&mut self.io).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(context)
+    }
+}

@@ -1,0 +1,52 @@
+//! Arrow Flight SQL: the same SQL as through the other doors, in record
+//! batches over gRPC, for ADBC drivers. It only reads, and every call shows a
+//! credential.
+
+mod actions;
+mod credentials;
+mod handles;
+mod listener;
+mod metadata;
+mod parameters;
+mod rows;
+mod running;
+mod server;
+mod service;
+mod sql_info;
+mod statements;
+mod status;
+mod wire;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::access::{Authenticator, Randomness};
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::flush::View;
+
+pub use server::serve;
+
+/// What the door leads to, and its limits.
+pub struct FlightParts {
+    /// Runs and describes statements.
+    pub engine: Arc<Engine>,
+    /// The state of now; `Unavailable` until the log is replayed.
+    pub view: Box<dyn Fn() -> Result<Arc<View>> + Send + Sync>,
+    /// Knows who makes a call.
+    pub authenticator: Arc<Authenticator>,
+    /// Makes tickets that nobody guesses.
+    pub randomness: Arc<dyn Randomness>,
+    /// Most connections at once.
+    pub connections_max: usize,
+    /// How long a client may take no rows before its statement ends; as long
+    /// as a statement may run.
+    pub stall: Duration,
+}
+
+impl fmt::Debug for FlightParts {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("FlightParts").finish_non_exhaustive()
+    }
+}
