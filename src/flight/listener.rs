@@ -1,7 +1,6 @@
 //! Connections as they come in: few enough, behind TLS where it is set, and
 //! gone soon unless somebody shows a credential.
 
-use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::ipc::{MessageHeader, root_as_message};
 use arrow_flight::FlightData;
 use arrow_flight::decode::FlightRecordBatchStream;
 use arrow_flight::error::FlightError;
@@ -34,7 +35,11 @@ pub(super) async fn read_parameters(
     messages: impl Stream<Item = Result<FlightData, Status>> + Send + 'static,
     expected: usize,
 ) -> Result<Vec<ScalarValue>, Status> {
-    let messages = messages.take(MESSAGES_MAX).map_err(FlightError::from);
+    let plain = |message: FlightData| async move {
+        check_plain(&message)?;
+        Ok::<_, Status>(message)
+    };
+    let messages = messages.take(MESSAGES_MAX).and_then(plain).map_err(FlightError::from);
     let mut batches = FlightRecordBatchStream::new_from_flight_data(messages);
     let mut row: Option<RecordBatch> = None;
     while let Some(batch) = batches.try_next().await? {
@@ -50,6 +55,24 @@ pub(super) async fn read_parameters(
         None if expected == 0 => Ok(Vec::new()),
         None => Err(one_row("none").into()),
     }
+}
+
+/// Refuses compressed columns: whoever unpacks them believes the size that the
+/// sender states, and one row needs no compression.
+fn check_plain(message: &FlightData) -> Result<()> {
+    // What is no message at all, the decoder refuses.
+    let Ok(header) = root_as_message(&message.data_header) else { return Ok(()) };
+    let rows = match header.header_type() {
+        MessageHeader::RecordBatch => header.header_as_record_batch(),
+        MessageHeader::DictionaryBatch => {
+            header.header_as_dictionary_batch().and_then(|dictionary| dictionary.data())
+        }
+        _ => None,
+    };
+    if rows.is_some_and(|rows| rows.compression().is_some()) {
+        return Err(Error::invalid("the parameters are compressed; send them uncompressed"));
+    }
+    Ok(())
 }
 
 fn one_row(found: &str) -> Error {
@@ -75,6 +98,8 @@ fn values(row: &RecordBatch, expected: usize) -> Result<Vec<ScalarValue>> {
 mod tests {
     use super::*;
     use arrow::array::{Array, ArrayRef, Decimal128Array, Int64Array, StringArray};
+    use arrow::ipc::CompressionType;
+    use arrow::ipc::writer::IpcWriteOptions;
     use arrow_flight::encode::FlightDataEncoderBuilder;
     use futures::stream;
 
@@ -121,6 +146,18 @@ mod tests {
         let error = bind(vec![], 1).await.expect_err("none");
         assert_eq!(error.code(), tonic::Code::InvalidArgument);
         assert_eq!(bind(vec![], 0).await.expect("nothing to bind"), []);
+    }
+
+    #[tokio::test]
+    async fn compressed_parameters_are_refused_before_anybody_unpacks_them() {
+        let options = IpcWriteOptions::default()
+            .try_with_compression(Some(CompressionType::LZ4_FRAME))
+            .expect("options");
+        let batch = row(vec![Arc::new(StringArray::from(vec!["a".repeat(1000)]))]);
+        let encoded =
+            FlightDataEncoderBuilder::new().with_options(options).build(stream::iter([Ok(batch)]));
+        let error = read_parameters(encoded.map_err(Status::from), 1).await.expect_err("refused");
+        assert!(error.message().contains("uncompressed"), "{error}");
     }
 
     #[test]

@@ -73,7 +73,7 @@ async fn make(
     let batches = rows.map(move |batch| {
         let batch = batch.map_err(|error| status_of(&error))?;
         let sent = pieces(wire_batch(&batch, &columns)?, MESSAGE_BYTES_TARGET)?;
-        Ok::<_, FlightError>(stream::iter(sent.into_iter().map(Ok)))
+        Ok::<_, FlightError>(stream::iter(sent.into_iter().map(Ok::<_, FlightError>)))
     });
     let mut messages = encode(schema, batches.try_flatten());
     while let Some(message) = messages.try_next().await? {

@@ -1,7 +1,6 @@
 //! The server around the service: limits, credentials, start and stop.
 
 use std::any::Any;
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
