@@ -38,7 +38,8 @@ impl App {
     ) -> Result<()> {
         let address = listener.local_addr().context(ErrorKind::Unavailable, "no listen address")?;
         Self::check_listen_address(address)?;
-        let flight = self.listen_flight().await?;
+        let stop = CancellationToken::new();
+        let flight = self.begin_flight(&stop).await?;
         self.lock.announce(Some(address))?;
         let router = self.service()?;
         let replaying = Arc::clone(&self);
@@ -54,7 +55,6 @@ impl App {
             // Keeps the sender alive: a dropped one would look like a change.
             (outcome, failed)
         });
-        let stop = CancellationToken::new();
         let stopping = stop.clone();
         let signal = tokio::spawn(async move {
             tokio::select! {
@@ -62,15 +62,6 @@ impl App {
                 _ = failure.wait_for(|failed| *failed) => {}
             }
             stopping.cancel();
-        });
-        let flight = flight.map(|listener| {
-            let (app, stop) = (Arc::clone(&self), stop.clone());
-            tokio::spawn(async move {
-                let served = app.serve_flight(listener, None, stop.clone().cancelled_owned()).await;
-                // A door that broke must not go unnoticed.
-                stop.cancel();
-                served
-            })
         });
         // The address tells senders apart who do not say who they are.
         let router = router.into_make_service_with_connect_info::<SocketAddr>();
@@ -81,7 +72,7 @@ impl App {
         signal.abort();
         stop.cancel();
         if let Some(flight) = flight {
-            flight.await.internal("serving Flight SQL").and_then(|served| served)?;
+            flight.ended().await?;
         }
         served?;
         let (replayed, _) = watch.await.internal("waiting for the replay")?;

@@ -21,12 +21,28 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::access::{Authenticator, Randomness};
+use async_trait::async_trait;
+
+use crate::access::{Authenticator, Credential, Principal, Randomness};
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::flush::View;
 
 pub use server::serve;
+
+/// Knows whose credential it is.
+#[async_trait]
+pub trait Logins: fmt::Debug + Send + Sync {
+    /// Whose `credential` is now; `Unauthenticated` where it does not hold.
+    async fn authenticate(&self, credential: &Credential) -> Result<Arc<Principal>>;
+}
+
+#[async_trait]
+impl Logins for Authenticator {
+    async fn authenticate(&self, credential: &Credential) -> Result<Arc<Principal>> {
+        Self::authenticate(self, credential).await
+    }
+}
 
 /// What the door leads to, and its limits.
 pub struct FlightParts {
@@ -35,7 +51,9 @@ pub struct FlightParts {
     /// The state of now; `Unavailable` until the log is replayed.
     pub view: Box<dyn Fn() -> Result<Arc<View>> + Send + Sync>,
     /// Knows who makes a call.
-    pub authenticator: Arc<Authenticator>,
+    pub logins: Arc<dyn Logins>,
+    /// Whom everybody is taken for where nobody is asked who they are.
+    pub anyone: Option<Arc<Principal>>,
     /// Makes tickets that nobody guesses.
     pub randomness: Arc<dyn Randomness>,
     /// Most connections at once.

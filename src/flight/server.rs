@@ -16,7 +16,7 @@ use tonic::transport::Server;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::FlightParts;
-use super::credentials::authenticate;
+use super::credentials::{Visitors, authenticate};
 use super::listener::connections;
 use super::service::FlightSql;
 use crate::error::{Context, Error, ErrorKind, Result};
@@ -49,13 +49,13 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<()> {
     let grace = parts.stall;
-    let (connections_max, authenticator) =
-        (parts.connections_max, Arc::clone(&parts.authenticator));
+    let connections_max = parts.connections_max;
+    let visitors = Visitors { logins: Arc::clone(&parts.logins), anyone: parts.anyone.clone() };
     let service = FlightServiceServer::new(FlightSql::new(parts)?)
         .max_decoding_message_size(REQUEST_BYTES_MAX);
     let routes = Routes::new(service)
         .into_axum_router()
-        .layer(axum::middleware::from_fn_with_state(authenticator, authenticate))
+        .layer(axum::middleware::from_fn_with_state(visitors, authenticate))
         .layer(CatchPanicLayer::custom(panicked));
     let (stopping, mut stopped) = tokio::sync::watch::channel(false);
     let stop = async move {

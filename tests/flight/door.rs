@@ -12,9 +12,10 @@ use datafusion::arrow::compute::concat_batches;
 use futures::TryStreamExt;
 use rustls::ServerConfig;
 use spendlake::access::{
-    Domain, Grant, JwtVerifier, Origin, Permission, Permissions, Principal, Role,
+    Credential, Domain, Grant, Origin, Permission, Permissions, Principal, Role,
 };
 use spendlake::error::{Error, ErrorKind};
+use spendlake::flight::Logins;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -33,14 +34,19 @@ pub(crate) struct Door {
     serving: JoinHandle<spendlake::error::Result<()>>,
 }
 
-/// Who holds a credential now: the tests' identity provider.
+/// Who holds a credential now.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct People(Arc<Mutex<BTreeMap<String, Arc<Principal>>>>);
 
 #[async_trait]
-impl JwtVerifier for People {
-    async fn verify(&self, jwt: &str) -> spendlake::error::Result<Arc<Principal>> {
-        let known = self.0.lock().expect("not poisoned").get(jwt).cloned();
+impl Logins for People {
+    async fn authenticate(
+        &self,
+        credential: &Credential,
+    ) -> spendlake::error::Result<Arc<Principal>> {
+        let (Credential::Jwt(text) | Credential::Token(text) | Credential::Session(text)) =
+            credential;
+        let known = self.0.lock().expect("not poisoned").get(text).cloned();
         known.ok_or_else(|| Error::new(ErrorKind::Unauthenticated, "this credential holds no more"))
     }
 }
@@ -79,13 +85,15 @@ impl Door {
 
     pub(crate) async fn over(app: TestApp, tls: Option<Arc<ServerConfig>>) -> Self {
         let people = People::default();
-        app.app.authenticator().set_jwt_verifier(Arc::new(people.clone()));
+        let logins = Arc::new(people.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let stop = CancellationToken::new();
         let (served, stopped) = (Arc::clone(&app.app), stop.clone().cancelled_owned());
         let serving =
-            tokio::spawn(async move { served.serve_flight(listener, tls, stopped).await });
+            tokio::spawn(
+                async move { served.serve_flight(listener, logins, None, tls, stopped).await },
+            );
         Self { app, address, people, stop, serving }
     }
 
