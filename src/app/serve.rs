@@ -71,14 +71,14 @@ impl App {
             .context(ErrorKind::Unavailable, "the HTTP server failed");
         signal.abort();
         stop.cancel();
-        if let Some(flight) = flight {
-            flight.ended().await?;
-        }
-        served?;
+        let flight = match flight {
+            Some(flight) => flight.ended().await,
+            None => Ok(()),
+        };
         let (replayed, _) = watch.await.internal("waiting for the replay")?;
         let closed = self.close().await;
         self.lock.announce(None)?;
-        replayed.and(closed)
+        served.and(flight).and(replayed).and(closed)
     }
 
     /// Every route, over this data directory.

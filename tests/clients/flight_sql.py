@@ -1,11 +1,10 @@
 """ADBC's Flight SQL driver against a running server, as an analyst uses it.
 
-    flight_sql.py URI TOKEN [ROOT_CERTIFICATES]
+    flight_sql.py HOST PORT USER TOKEN [ROOT_CERTIFICATES]
 
-URI is grpc://HOST:PORT, or grpc+tls://… with a PEM file of the certificates to
-trust. TOKEN may run SQL over events whose charged costs are known: the events
-are those of tests/clients/compat.py's EVENTS or any others, since everything is
-compared with what the server itself says another way. Exits with 0 after `ok`.
+With a PEM file of certificates to trust, TLS is spoken. TOKEN may run SQL over
+some events, whichever they are: everything is compared with what the server
+says another way. Exits with 0 after `ok`.
 
 Needs PyPI's adbc-driver-flightsql, adbc-driver-manager and pyarrow.
 """
@@ -161,9 +160,10 @@ def check_cancel(connection):
     assert table(connection, "SELECT 1 AS one").column("one").to_pylist() == [1], "the next statement runs"
 
 
-def main(uri, token, certificates=None):
+def main(host, port, user, token, certificates=None):
+    uri = f"grpc+tls://{host}:{port}" if certificates else f"grpc://{host}:{port}"
     header = {DatabaseOptions.AUTHORIZATION_HEADER: f"Bearer {token}"}
-    password = {"username": "analyst", "password": token}
+    password = {"username": user, "password": token}
     for options in (header, password):
         with connect(uri, options, certificates) as connection:
             check_rows(connection)
@@ -173,7 +173,7 @@ def main(uri, token, certificates=None):
             check_refusals(connection)
             check_cancel(connection)
     wrong = token[:-4] + ("aaaa" if token[-4:] != "aaaa" else "bbbb")
-    for options in ({}, {DatabaseOptions.AUTHORIZATION_HEADER: f"Bearer {wrong}"}, {"username": "analyst", "password": wrong}):
+    for options in ({}, {DatabaseOptions.AUTHORIZATION_HEADER: f"Bearer {wrong}"}, {"username": user, "password": wrong}):
         with refused(adbc_driver_manager.Error, "nauthenticated"):
             with connect(uri, options, certificates) as connection:
                 table(connection, "SELECT 1")
