@@ -8,7 +8,6 @@ use arrow_flight::flight_service_server::FlightServiceServer;
 use axum::response::Response;
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
-use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tonic::Status;
 use tonic::service::Routes;
