@@ -14,6 +14,64 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::model::SourcePrecedence;
 
+/// Longest session, hours.
+const SESSION_HOURS_LIMIT: u32 = 90 * 24;
+
+/// A setting that is read and never shown.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Secret(String);
+
+/// What is shown in its place.
+const HIDDEN: &str = "…";
+
+impl Secret {
+    /// What was set.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    fn shown(&self) -> &'static str {
+        if self.0.is_empty() { "" } else { HIDDEN }
+    }
+}
+
+impl From<&str> for Secret {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl std::str::FromStr for Secret {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> std::result::Result<Self, Self::Err> {
+        Ok(Self::from(text))
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{:?}", self.shown())
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: serde::Serializer>(
+        &self,
+        serializer: S,
+    ) -> std::result::Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.shown())
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> std::result::Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Self)
+    }
+}
+
 /// Declares every setting once: its documentation (which is its `--help`),
 /// name, type, default, environment variable and help heading.
 macro_rules! settings {
@@ -42,20 +100,34 @@ macro_rules! settings {
             )+
         }
 
-        const ENVIRONMENT: &[&str] = &[$($env,)+ "SPENDLAKE_CONFIG", "SPENDLAKE_LOG", "SPENDLAKE_LOG_FORMAT"];
+        const ENVIRONMENT: &[&str] = &[$($env,)+ "SPENDLAKE_CONFIG", "SPENDLAKE_LOG", "SPENDLAKE_LOG_FORMAT", "SPENDLAKE_SERVER", "SPENDLAKE_TOKEN", "SPENDLAKE_CA_CERTIFICATE"];
     };
 }
 
 settings! {
     /// Folder of everything that is stored [default: ./spendlake-data]
     data_dir: PathBuf = PathBuf::from("spendlake-data"), "SPENDLAKE_DATA_DIR", "Where";
-    /// Address to serve HTTP on; loopback only, 127.0.0.1:0 picks a free port [default: 127.0.0.1:8787]
+    /// Address to serve HTTP on; 127.0.0.1:0 picks a free port; off loopback it takes an administrator, and TLS or behind_proxy [default: 127.0.0.1:8787]
     listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8787)), "SPENDLAKE_LISTEN", "Where";
 
     /// Address to serve Arrow Flight SQL on, for ADBC drivers; empty: not served [default: empty]
     flight_listen: String = String::new(), "SPENDLAKE_FLIGHT_LISTEN", "Where";
     /// Connections of Arrow Flight SQL at once; more are closed at once [default: 64]
     flight_connections_max: usize = 64, "SPENDLAKE_FLIGHT_CONNECTIONS_MAX", "Where";
+
+    /// Address that browsers reach the server under, as https://spendlake.example.com; needed for logins with OpenID Connect [default: empty]
+    public_url: String = String::new(), "SPENDLAKE_PUBLIC_URL", "Where";
+
+    /// PEM file with the certificate, and those up to its issuer; empty serves plain HTTP [default: empty]
+    tls_certificate: String = String::new(), "SPENDLAKE_TLS_CERTIFICATE", "Access";
+    /// PEM file with the certificate's private key [default: empty]
+    tls_key: String = String::new(), "SPENDLAKE_TLS_KEY", "Access";
+    /// A proxy in front does TLS and says by X-Forwarded-For who asks; nobody reaches the server but through it [default: false]
+    behind_proxy: bool = false, "SPENDLAKE_BEHIND_PROXY", "Access";
+    /// Ask nobody who they are: everybody on this machine may do everything; loopback only [default: false]
+    insecure_anonymous: bool = false, "SPENDLAKE_INSECURE_ANONYMOUS", "Access";
+    /// Answer /metrics to this machine without credentials [default: false]
+    metrics_open: bool = false, "SPENDLAKE_METRICS_OPEN", "Access";
 
     /// PostgreSQL with the directory, for several nodes; empty: a file in the data folder [default: empty]
     directory_url: String = String::new(), "SPENDLAKE_DIRECTORY_URL", "Directory";
@@ -130,6 +202,19 @@ settings! {
     query_concurrency_max: usize = 4, "SPENDLAKE_QUERY_CONCURRENCY_MAX", "Queries";
     /// Disk that spilling SQL may use, bytes [default: 10737418240]
     query_spill_bytes_max: u64 = 10 << 30, "SPENDLAKE_QUERY_SPILL_BYTES_MAX", "Queries";
+
+    /// Hours without a request after which a person's session ends [default: 12]
+    session_idle_hours: u32 = 12, "SPENDLAKE_SESSION_IDLE_HOURS", "People";
+    /// Hours after which a person's session ends, whatever is done in it [default: 168]
+    session_hours_max: u32 = 168, "SPENDLAKE_SESSION_HOURS_MAX", "People";
+    /// Token of 32 or more characters that becomes a super admin's; better set as a variable or a file than as a flag, which other users of the machine see [default: empty]
+    init_admin_token: Secret = Secret::default(), "SPENDLAKE_INIT_ADMIN_TOKEN", "First administrator";
+    /// File that holds such a token [default: empty]
+    init_admin_token_file: PathBuf = PathBuf::new(), "SPENDLAKE_INIT_ADMIN_TOKEN_FILE", "First administrator";
+    /// Email of an account that becomes a super admin's [default: empty]
+    init_admin_email: String = String::new(), "SPENDLAKE_INIT_ADMIN_EMAIL", "First administrator";
+    /// File that holds its password [default: empty]
+    init_admin_password_file: PathBuf = PathBuf::new(), "SPENDLAKE_INIT_ADMIN_PASSWORD_FILE", "First administrator";
 }
 
 impl Config {
@@ -151,10 +236,14 @@ impl Config {
             }
             None => figment,
         };
-        let config: Self = figment
+        let mut config: Self = figment
             .merge(Serialized::defaults(args))
             .extract()
             .context(ErrorKind::Invalid, "the settings cannot be used")?;
+        // A secret is never written out, so it is not among what was merged.
+        if let Some(token) = &args.init_admin_token {
+            config.init_admin_token = token.clone();
+        }
         config.check()?;
         Ok(config)
     }
@@ -175,7 +264,7 @@ impl Config {
     }
 
     /// Rules that a type cannot say.
-    fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         let ahead = self.event_future_seconds_max;
         if ahead > 86_400 {
             return Err(Error::invalid(format!(
@@ -197,12 +286,50 @@ impl Config {
             )));
         }
         self.flight_address()?;
+        self.check_access()?;
+        let (idle, most) = (self.session_idle_hours, self.session_hours_max);
+        if idle == 0 || most < idle || most > SESSION_HOURS_LIMIT {
+            return Err(Error::invalid(format!(
+                "session_idle_hours is {idle} and session_hours_max {most}; the first is 1 or \
+                 more, the second at least the first and at most {SESSION_HOURS_LIMIT} (90 days)"
+            )));
+        }
         if self.dedup_window_days == 0 {
             return Err(Error::invalid(
                 "dedup_window_days is 0; resent events need at least 1 day",
             ));
         }
         Ok(())
+    }
+}
+
+impl Config {
+    /// Rules of the settings that decide who gets in.
+    fn check_access(&self) -> Result<()> {
+        if self.tls_certificate.is_empty() != self.tls_key.is_empty() {
+            return Err(Error::invalid(
+                "one of tls_certificate and tls_key is set; TLS needs both, plain HTTP neither",
+            ));
+        }
+        if self.insecure_anonymous && !self.listen.ip().is_loopback() {
+            return Err(Error::invalid(format!(
+                "insecure_anonymous lets everybody do everything, and listen is {}; with it the \
+                 server stays on loopback: use 127.0.0.1",
+                self.listen
+            )));
+        }
+        if self.insecure_anonymous && self.behind_proxy {
+            return Err(Error::invalid(
+                "insecure_anonymous and behind_proxy are both set; a proxy brings others than \
+                 those on this machine, so give them tokens and leave insecure_anonymous out",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether browsers reach the server by https, here or at a proxy.
+    pub fn serves_https(&self) -> bool {
+        !self.tls_certificate.is_empty() || self.behind_proxy
     }
 }
 
@@ -238,12 +365,55 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_is_read_and_never_shown() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let file = folder.path().join("spendlake.toml");
+        std::fs::write(&file, "init_admin_token = \"from the file\"\n").expect("write");
+        let config = Config::resolve(Some(&file), &ConfigArgs::default()).expect("settings");
+        assert_eq!(config.init_admin_token.reveal(), "from the file");
+        let token = Some(Secret::from("from the flag"));
+        let args = ConfigArgs { init_admin_token: token, ..ConfigArgs::default() };
+        let config = Config::resolve(Some(&file), &args).expect("settings");
+        assert_eq!(config.init_admin_token.reveal(), "from the flag");
+        let json = |value: serde_json::Result<String>| value.expect("JSON");
+        for shown in [
+            format!("{config:?}"),
+            format!("{args:?}"),
+            json(serde_json::to_string(&config)),
+            json(serde_json::to_string(&args)),
+        ] {
+            assert!(!shown.contains("from the"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn a_session_is_idle_no_longer_than_it_lasts() {
+        let with = |session_idle_hours, session_hours_max| {
+            Config { session_idle_hours, session_hours_max, ..Config::default() }.check()
+        };
+        assert!(with(1, 1).is_ok() && with(12, 90 * 24).is_ok());
+        assert!(with(0, 1).is_err() && with(2, 1).is_err() && with(1, 90 * 24 + 1).is_err());
+    }
+
+    #[test]
     fn an_organization_default_must_be_a_uuid() {
         let with = |id: &str| Config { organization_default: id.to_owned(), ..Config::default() };
         assert!(with("").check().is_ok());
         assert!(with("0190a3c2-7b1e-7c00-8000-000000000001").check().is_ok());
         let error = with("acme").check().expect_err("refused");
         assert!(error.to_string().contains("\"acme\"; it must be a UUID"), "{error}");
+    }
+
+    #[test]
+    fn access_settings_that_contradict_one_another_are_refused() {
+        let said = |config: Config| config.check().expect_err("refused").to_string();
+        let half = Config { tls_key: "key.pem".to_owned(), ..Config::default() };
+        assert!(said(half).contains("TLS needs both"));
+        let anonymous = Config { insecure_anonymous: true, ..Config::default() };
+        assert!(anonymous.check().is_ok());
+        let everywhere = SocketAddr::from(([0, 0, 0, 0], 8787));
+        assert!(said(Config { listen: everywhere, ..anonymous.clone() }).contains("loopback"));
+        assert!(said(Config { behind_proxy: true, ..anonymous }).contains("behind_proxy"));
     }
 
     #[test]

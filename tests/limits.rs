@@ -35,6 +35,8 @@ const DOORS: [(&str, &str); 9] = [
 struct Call {
     path: &'static str,
     headers: Vec<(&'static str, String)>,
+    /// Whose token it shows; the operator's where nobody is named.
+    sender: Option<String>,
 }
 
 impl Call {
@@ -43,7 +45,7 @@ impl Call {
             ("content-type", content_type.to_owned()),
             ("x-spendlake-organization", ORGANIZATION.to_owned()),
         ];
-        Self { path, headers: headers.to_vec() }
+        Self { path, headers: headers.to_vec(), sender: None }
     }
 
     fn events() -> Self {
@@ -55,14 +57,18 @@ impl Call {
         self
     }
 
-    fn by(self, token: &str) -> Self {
-        self.with("authorization", format!("Bearer {token}"))
+    fn by(self, sender: &str) -> Self {
+        Self { sender: Some(sender.to_owned()), ..self }
     }
 
     async fn send(self, app: &TestApp, body: impl Into<Body>) -> Answer {
         let mut request = Request::post(self.path);
         for (name, value) in &self.headers {
             request = request.header(*name, value);
+        }
+        if let Some(sender) = &self.sender {
+            let bearer = format!("Bearer {}", app.token(sender).await);
+            request = request.header("authorization", bearer);
         }
         app.request(request.body(body.into()).expect("a request")).await
     }
@@ -187,12 +193,12 @@ fn unfinished(bytes: usize) -> (Body, futures::channel::oneshot::Sender<()>) {
     (Body::from_stream(sent.chain(rest)), sender)
 }
 
-/// Sends blanks by `token` until they are refused for want of memory
+/// Sends blanks by `sender` until they are refused for want of memory
 /// or, with `refused` false, are not.
-async fn until_memory(app: &TestApp, token: &str, bytes: usize, refused: bool) -> Answer {
+async fn until_memory(app: &TestApp, sender: &str, bytes: usize, refused: bool) -> Answer {
     loop {
         let body = vec![b' '; bytes];
-        let call = Call::events().by(token).with("content-length", bytes);
+        let call = Call::events().by(sender).with("content-length", bytes);
         let answer = call.send(app, body).await;
         if (answer.status == 503) == refused {
             return answer;

@@ -13,7 +13,7 @@ use spendlake::model::Money;
 
 use crate::support::events::ORGANIZATION;
 use crate::support::files::assert_absent;
-use crate::support::server::{Server, assert_verifies, repository_path};
+use crate::support::server::{ADMIN_TOKEN, Server, assert_verifies, repository_path};
 
 /// The proxy, pinned: its payload is read as this version writes it.
 const PACKAGE: &str = "litellm[proxy]==1.106.2";
@@ -53,7 +53,7 @@ impl Proxy {
         let mut child = Command::new(python())
             .arg(repository_path("tests/clients/litellm_proxy.py"))
             .arg(folder)
-            .args([endpoint, ORGANIZATION])
+            .args([endpoint, ORGANIZATION, ADMIN_TOKEN])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

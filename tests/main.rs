@@ -2,6 +2,7 @@
 
 mod support;
 
+mod access;
 mod bad_input;
 mod closing;
 mod corrections;
@@ -12,6 +13,7 @@ mod fairness;
 mod faults;
 mod flight;
 mod forget;
+mod gate;
 mod history;
 mod limits;
 mod litellm;

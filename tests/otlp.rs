@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::support::app::{Answer, TestApp};
 use crate::support::events::ORGANIZATION;
-use crate::support::server::{Server, repository_path};
+use crate::support::server::{ADMIN_TOKEN, Server, repository_path};
 
 const PROTOBUF: &str = "application/x-protobuf";
 const JSON: &str = "application/json; charset=utf-8";
@@ -207,7 +207,10 @@ async fn the_real_sdk_sends_what_the_api_then_answers() {
     let url = server.client.url.clone();
     let output = tokio::task::spawn_blocking(move || {
         let mut client = Command::new(python());
-        run("otel_sdk.py", client.arg(repository_path("tests/clients/otel_sdk.py")).arg(url))
+        run(
+            "otel_sdk.py",
+            client.arg(repository_path("tests/clients/otel_sdk.py")).args([&url, ADMIN_TOKEN]),
+        )
     });
     let report: Value = serde_json::from_slice(&output.await.expect("run")).expect("JSON");
     assert_eq!(report["protobuf"]["total_events"], "400");

@@ -80,10 +80,17 @@ pub enum SessionOwner {
 pub struct NewSession {
     /// For the cookie; it is kept nowhere else.
     pub secret: String,
-    /// Until when it lasts at most, whatever is done in it.
-    pub expires_at: chrono::DateTime<chrono::Utc>,
+    /// How long it lasts at most, whatever is done in it.
+    pub lasts: chrono::TimeDelta,
     /// Whose it is.
     pub principal: Arc<Principal>,
+}
+
+impl NewSession {
+    /// How long it lasts at most, seconds: for the cookie.
+    pub fn seconds_max(&self) -> i64 {
+        self.lasts.num_seconds()
+    }
 }
 
 impl fmt::Debug for NewSession {

@@ -77,6 +77,11 @@ impl Permissions {
         Self(self.0 & other.0)
     }
 
+    /// Whether it holds all of `other`.
+    pub fn covers(self, other: Self) -> bool {
+        self.and(other) == other
+    }
+
     /// Its members, in the order of [`Permission::ALL`].
     pub fn iter(self) -> impl Iterator<Item = Permission> {
         Permission::ALL.into_iter().filter(move |permission| self.contains(*permission))

@@ -25,11 +25,31 @@ impl Randomness for SystemRandomness {
     }
 }
 
-impl dyn Randomness {
+impl dyn Randomness + '_ {
     /// `N` bytes.
     pub fn bytes<const N: usize>(&self) -> Result<[u8; N]> {
         let mut bytes = [0; N];
         self.fill(&mut bytes)?;
         Ok(bytes)
+    }
+}
+
+/// The same bytes for the same seed: for tests, never for secrets.
+#[cfg(test)]
+#[derive(Debug)]
+pub(crate) struct SeededRandomness(std::sync::Mutex<rand::rngs::StdRng>);
+
+#[cfg(test)]
+impl SeededRandomness {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(std::sync::Mutex::new(rand::SeedableRng::seed_from_u64(seed)))
+    }
+}
+
+#[cfg(test)]
+impl Randomness for SeededRandomness {
+    fn fill(&self, bytes: &mut [u8]) -> Result<()> {
+        rand::RngCore::fill_bytes(&mut *self.0.lock().expect("one thread"), bytes);
+        Ok(())
     }
 }

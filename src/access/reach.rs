@@ -61,6 +61,17 @@ impl Reach {
         }
     }
 
+    /// Whether every row of `other` is within it.
+    pub fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Everything, _) => true,
+            (Self::Within(_), Self::Everything) => false,
+            (Self::Within(ours), Self::Within(theirs)) => {
+                theirs.iter().all(|(id, rows)| ours.get(id).is_some_and(|known| known.covers(rows)))
+            }
+        }
+    }
+
     /// Whether every row of the organization is within it.
     pub fn reads_whole(&self, organization_id: &str) -> bool {
         self.of_organization(organization_id) == Some(&RowReach::Whole)
@@ -103,6 +114,23 @@ impl RowReach {
         }
     }
 
+    /// Whether every row of `other` is surely within it: a team's rows are not
+    /// known to be among a department's.
+    pub fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Whole, _) => true,
+            (Self::Parts { .. }, Self::Whole) => false,
+            (
+                Self::Parts { team_ids, departments, user_ids },
+                Self::Parts { team_ids: teams, departments: others, user_ids: users },
+            ) => {
+                teams.is_subset(team_ids)
+                    && others.is_subset(departments)
+                    && users.is_subset(user_ids)
+            }
+        }
+    }
+
     fn parts<'a>(
         team_ids: impl IntoIterator<Item = &'a str>,
         departments: impl IntoIterator<Item = &'a str>,
@@ -134,6 +162,19 @@ impl RowReach {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reach_covers_what_surely_lies_within_it() {
+        let team = Reach::within("a", RowReach::of_team("t"));
+        let user = Reach::within("a", RowReach::of_user("t"));
+        let whole = Reach::within("a", RowReach::Whole);
+        let both = team.clone().or(user.clone());
+        assert!(Reach::Everything.covers(&Reach::Everything) && !whole.covers(&Reach::Everything));
+        assert!(whole.covers(&both) && both.covers(&team) && both.covers(&user));
+        assert!(!team.covers(&both) && !team.covers(&user) && !both.covers(&whole));
+        assert!(!whole.covers(&Reach::within("b", RowReach::of_user("t"))));
+        assert!(team.covers(&Reach::nothing()) && Reach::nothing().covers(&Reach::nothing()));
+    }
 
     #[test]
     fn reaches_add_up_by_organization() {

@@ -1,4 +1,4 @@
-//! Who changed what.
+//! Who did what.
 
 use axum::Json;
 use axum::extract::{RawQuery, State};
@@ -7,10 +7,12 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
+use super::caller::Caller;
 use super::directory::DirectoryDoor;
 use super::ingest::not_ready;
 use super::params::Params;
 use super::problem::Problem;
+use crate::access::Reach;
 use crate::directory::AuditRecord;
 use crate::error::Result;
 
@@ -65,14 +67,15 @@ struct AuditParams {
     cursor: Option<String>,
 }
 
-/// Who changed what: directory, corrections, prices, closings; the latest act
-/// first.
+/// Who did what, the latest act first: changes, exports, SQL and refused
+/// credentials. An organization's admin sees the lines of the organization.
 #[utoipa::path(
     get, path = "/api/audit-log", tag = "operator", params(AuditParams),
     responses((status = 200, body = AuditLog), (status = 400, body = Problem), (status = 503, body = Problem))
 )]
 pub(super) async fn audit_log(
     State(directory): State<DirectoryDoor>,
+    caller: Caller,
     RawQuery(query): RawQuery,
 ) -> Result<Json<AuditLog>, Problem> {
     let params = Params::parse(query.as_deref(), &["limit", "cursor"])?;
@@ -81,7 +84,13 @@ pub(super) async fn audit_log(
     })?;
     let limit = limit.unwrap_or(LINES_DEFAULT);
     let store = directory.get().ok_or_else(not_ready)?;
-    let records = store.list_audit(params.one("cursor")?, limit).await?;
+    let before = params.one("cursor")?;
+    let records = match caller.managed() {
+        Reach::Everything => store.list_audit(before, limit).await?,
+        Reach::Within(managed) => {
+            store.list_audit_of(managed.keys().map(String::as_str), before, limit).await?
+        }
+    };
     let full = u32::try_from(records.len()).is_ok_and(|count| count == limit);
     let last = records.last().map(|record| record.id.clone());
     let next_cursor = last.filter(|_| full);

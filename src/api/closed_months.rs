@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::caller::Caller;
 use super::json_body::read_json;
 use super::problem::Problem;
 use crate::corrections::{ClosingCheck, Corrector};
@@ -107,12 +108,13 @@ impl CloseBody {
 )]
 pub(super) async fn close_month(
     State(corrector): State<Arc<Corrector>>,
+    caller: Caller,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<ClosedMonth>, Problem> {
     let example = r#"{"month": "2026-10", "reason": "October is invoiced"}"#;
     let body: CloseBody = read_json(&headers, body, example)?;
-    Ok(Json(body.carry_out(&corrector).await?))
+    Ok(Json(body.carry_out(&corrector.acting_for(caller.actor())).await?))
 }
 
 /// Every closed month and what it added up to.

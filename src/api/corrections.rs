@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
+use super::caller::Caller;
 use super::json_body::read_json;
 use super::problem::Problem;
 use crate::corrections::{
@@ -115,6 +116,7 @@ impl From<VoidResult> for VoidLine {
 )]
 pub(super) async fn void_events(
     State(corrector): State<Arc<Corrector>>,
+    caller: Caller,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<VoidAnswer>, Problem> {
@@ -125,7 +127,18 @@ pub(super) async fn void_events(
         source: event.source,
         event_id: event.event_id,
     });
-    let report = corrector.void(events.collect(), &request.reason).await?;
+    let events: Vec<EventName> = events.collect();
+    let managed = caller.managed();
+    let own = events.iter().filter(|event| managed.reads_whole(&event.organization_id));
+    let corrector = corrector.acting_for(caller.actor());
+    let mut report = corrector.void(own.cloned().collect(), &request.reason).await?;
+    // Whether others have such an event is not for the caller to know.
+    let mut results = report.results.into_iter();
+    let result = |event: EventName| match managed.reads_whole(&event.organization_id) {
+        true => results.next().unwrap_or(VoidResult { event, status: VoidStatus::NotFound }),
+        false => VoidResult { event, status: VoidStatus::NotFound },
+    };
+    report.results = events.into_iter().map(result).collect();
     Ok(Json(report.into()))
 }
 
@@ -206,12 +219,14 @@ impl From<ReplaceResult> for ReplaceLine {
 )]
 pub(super) async fn replace_events(
     State(corrector): State<Arc<Corrector>>,
+    caller: Caller,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<ReplaceAnswer>, Problem> {
     let example = r#"{"reason": "wrong model", "events": [{"event_id": "…", …}]}"#;
     let request: ReplaceRequest = read_json(&headers, body, example)?;
-    let payload = Payload::native(request.events.get().as_bytes());
-    let report = corrector.replace(payload, &request.reason).await?;
+    let writes = caller.managed();
+    let payload = Payload { writes: &writes, ..Payload::native(request.events.get().as_bytes()) };
+    let report = corrector.acting_for(caller.actor()).replace(payload, &request.reason).await?;
     Ok(Json(report.into()))
 }

@@ -13,8 +13,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::admission::{Admission, AdmittedBody, Sender};
+use super::caller::Caller;
 use super::cloud_events;
 use super::problem::Problem;
+use crate::access::{Permission, Reach};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::directory::Registrar;
@@ -48,14 +50,16 @@ pub struct Incoming {
     pub organization_id: Option<String>,
     /// See [`Payload::attributes`].
     pub attributes: Vec<(String, String)>,
+    /// The organizations that the sender may write for.
+    pub writes: Reach,
 }
 
 impl Incoming {
     /// A body with our own fields that came by no request.
     pub fn native(body: Bytes) -> Self {
         let (organization_id, attributes) = (None, Vec::new());
-        let body = AdmittedBody::local(body);
-        Self { format: SourceFormat::Native, body, organization_id, attributes }
+        let (body, writes) = (AdmittedBody::local(body), Reach::Everything);
+        Self { format: SourceFormat::Native, body, organization_id, attributes, writes }
     }
 }
 
@@ -89,12 +93,15 @@ impl IngestDoor {
         let AdmittedBody { bytes, sender, memory: _memory } = incoming.body;
         // Parsing a large body takes milliseconds; the workers stay free.
         let prepared = tokio::task::spawn_blocking(move || {
+            // A sender of one organization needs no default.
             let default = door.organization_default.as_deref();
+            let default = default.filter(|id| incoming.writes.reads_whole(id));
             let payload = Payload {
                 format: incoming.format,
                 body: &bytes,
                 organization_id: incoming.organization_id.as_deref().or(default),
                 attributes: &incoming.attributes,
+                writes: &incoming.writes,
             };
             door.intake.prepare(payload, now)
         });
@@ -252,11 +259,12 @@ impl From<LineResult> for LineAnswer {
 pub(super) async fn post_events(
     State(door): State<Arc<IngestDoor>>,
     sender: Sender,
+    caller: Caller,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
     let (format, attributes) = cloud_events::format_of(&headers)?;
-    take(&door, sender, &headers, body, format, attributes).await
+    take(&door, (sender, caller), &headers, body, format, attributes).await
 }
 
 /// Stores calls that a LiteLLM proxy logs.
@@ -283,16 +291,17 @@ pub(super) async fn post_events(
 pub(super) async fn post_litellm(
     State(door): State<Arc<IngestDoor>>,
     sender: Sender,
+    caller: Caller,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    take(&door, sender, &headers, body, SourceFormat::LiteLlm, Vec::new()).await
+    take(&door, (sender, caller), &headers, body, SourceFormat::LiteLlm, Vec::new()).await
 }
 
 /// Reads a request's body, stores its events and answers with the verdicts.
 async fn take(
     door: &Arc<IngestDoor>,
-    sender: Sender,
+    (sender, Caller(caller)): (Sender, Caller),
     headers: &HeaderMap,
     body: Body,
     format: SourceFormat,
@@ -305,7 +314,8 @@ async fn take(
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default()
         .to_owned();
-    let incoming = Incoming { format, body, organization_id, attributes };
+    let writes = caller.reach(Permission::WriteEvents);
+    let incoming = Incoming { format, body, organization_id, attributes, writes };
     let report = door.ingest(incoming, request_id).await.map_err(too_large_as_413)?;
     count_events(&report);
     // An empty batch of a source that sends such was judged, and well.

@@ -1,6 +1,7 @@
 //! The HTTP API: routes, wire types, status codes, OpenAPI. A handler
 //! extracts, calls a question, and shapes the answer; it does no arithmetic.
 
+mod access;
 mod admission;
 mod answer;
 mod audit_log;
@@ -15,6 +16,7 @@ mod cursor;
 mod directory;
 mod export;
 mod filters;
+mod gate;
 mod health;
 mod ingest;
 mod items;
@@ -57,7 +59,6 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::access::Principal;
 use crate::clock::Clock;
 use crate::engine::Engine;
 use crate::error::{Context, Result};
@@ -67,6 +68,16 @@ use crate::rollup::Dimension;
 
 use answer::{AnswerCache, AnswerName};
 use problem::{Problem, complete_problems};
+
+pub use access::{
+    AccessDoor, AccountAnswer, AccountBody, AccountChangeBody, AccountList, GrantBody,
+    MadeTokenAnswer, RotateBody, TokenAnswer, TokenBody, TokenList,
+};
+pub(crate) use gate::ClientAddress;
+pub use gate::{
+    Authenticate, FailedAttempts, Gate, GateParts, Need, OperatorToken, Peer, Rule, Verb,
+    cookies_of, rules,
+};
 
 pub use admission::AdmittedBody;
 pub use closed_months::{CloseBody, ClosedMonth, ClosedMonthList};
@@ -211,9 +222,10 @@ pub fn openapi() -> OpenApi {
 
 /// Completes `routes` (these and others) into what listens: adds
 /// `/api/openapi.json` of all of them, and problems for unknown routes and
-/// wrong methods.
-pub fn serve(routes: OpenApiRouter<ApiState>, state: ApiState) -> Result<Router> {
-    let (router, document) = routes.split_for_parts();
+/// wrong methods. Requests pass `gate` before a handler.
+pub fn serve(routes: OpenApiRouter<ApiState>, state: ApiState, gate: Arc<Gate>) -> Result<Router> {
+    let (router, mut document) = routes.split_for_parts();
+    gate::describe(&mut document, gate.cookies())?;
     let document = Bytes::from(document.to_json().internal("writing the OpenAPI document")?);
     let send = move || {
         let document = document.clone();
@@ -224,8 +236,9 @@ pub fn serve(routes: OpenApiRouter<ApiState>, state: ApiState) -> Result<Router>
         .fallback(no_route)
         .method_not_allowed_fallback(wrong_method)
         .with_state(state)
-        .layer(axum::Extension(caller::Caller(Arc::new(Principal::operator()))))
-        .layer(axum::middleware::from_fn(complete_problems)))
+        .layer(axum::middleware::from_fn_with_state(gate, gate::pass))
+        .layer(axum::middleware::from_fn(complete_problems))
+        .layer(axum::middleware::from_fn(gate::guard)))
 }
 
 async fn no_route(uri: Uri) -> impl IntoResponse {

@@ -19,8 +19,10 @@ use prost::Message;
 use serde_json::json;
 
 use super::admission::Sender;
+use super::caller::Caller;
 use super::ingest::{Incoming, IngestDoor, count_events, organization_header, too_large_as_413};
 use super::problem::Problem;
+use crate::access::Permission;
 use crate::error::{ErrorKind, Result};
 use crate::flush::{IngestReport, LineStatus};
 use crate::ingest::{OtlpEncoding, SourceFormat};
@@ -53,10 +55,11 @@ enum Signal {
 pub(super) async fn post_logs(
     State(door): State<Arc<IngestDoor>>,
     sender: Sender,
+    caller: Caller,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    export(&door, Signal::Logs, sender, &headers, body).await
+    export(&door, Signal::Logs, (sender, caller), &headers, body).await
 }
 
 /// Takes spans: each call of a model by the GenAI semantic conventions is
@@ -79,10 +82,11 @@ pub(super) async fn post_logs(
 pub(super) async fn post_traces(
     State(door): State<Arc<IngestDoor>>,
     sender: Sender,
+    caller: Caller,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    export(&door, Signal::Traces, sender, &headers, body).await
+    export(&door, Signal::Traces, (sender, caller), &headers, body).await
 }
 
 /// Takes metrics and stores none: the same usage arrives as log records or
@@ -104,16 +108,17 @@ pub(super) async fn post_traces(
 pub(super) async fn post_metrics(
     State(door): State<Arc<IngestDoor>>,
     sender: Sender,
+    caller: Caller,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    export(&door, Signal::Metrics, sender, &headers, body).await
+    export(&door, Signal::Metrics, (sender, caller), &headers, body).await
 }
 
 async fn export(
     door: &Arc<IngestDoor>,
     signal: Signal,
-    sender: Sender,
+    sender: (Sender, Caller),
     headers: &HeaderMap,
     body: Body,
 ) -> Response {
@@ -145,7 +150,7 @@ async fn store(
     door: &Arc<IngestDoor>,
     signal: Signal,
     encoding: OtlpEncoding,
-    sender: Sender,
+    (sender, Caller(caller)): (Sender, Caller),
     headers: &HeaderMap,
     body: Body,
 ) -> Result<IngestReport> {
@@ -158,7 +163,8 @@ async fn store(
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let organization_id = organization_header(headers)?;
     let request_id = text("x-request-id").unwrap_or_default().to_owned();
-    let incoming = Incoming { format, body, organization_id, attributes: Vec::new() };
+    let (attributes, writes) = (Vec::new(), caller.reach(Permission::WriteEvents));
+    let incoming = Incoming { format, body, organization_id, attributes, writes };
     let report = door.ingest(incoming, request_id).await?;
     count_events(&report);
     Ok(report)
@@ -236,12 +242,18 @@ struct RpcStatus {
     message: String,
 }
 
+/// A refusal before the body is read, in the encoding of the request.
+pub(super) fn refuse(headers: &HeaderMap, problem: Problem) -> Response {
+    refusal(encoding_of(headers).unwrap_or(OtlpEncoding::Json), problem)
+}
+
 fn refusal(encoding: OtlpEncoding, problem: Problem) -> Response {
     let status = problem.status();
     let code = match status {
         StatusCode::BAD_REQUEST | StatusCode::UNSUPPORTED_MEDIA_TYPE => 3, // INVALID_ARGUMENT
         StatusCode::NOT_FOUND => 5,                                        // NOT_FOUND
         StatusCode::FORBIDDEN => 7,                                        // PERMISSION_DENIED
+        StatusCode::UNAUTHORIZED => 16,                                    // UNAUTHENTICATED
         StatusCode::PAYLOAD_TOO_LARGE | StatusCode::TOO_MANY_REQUESTS => 8, // RESOURCE_EXHAUSTED
         StatusCode::SERVICE_UNAVAILABLE => 14,                             // UNAVAILABLE
         _ => 13,                                                           // INTERNAL

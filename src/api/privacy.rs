@@ -11,10 +11,12 @@ use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::caller::Caller;
 use super::json_body::read_json;
 use super::problem::Problem;
+use crate::access::Reach;
 use crate::corrections::{Corrector, ForgetReport};
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::flush::ExpiredDays;
 
 /// Whose user to forget.
@@ -73,12 +75,31 @@ impl From<ForgetReport> for ForgetAnswer {
 )]
 pub(super) async fn forget_user(
     State(corrector): State<Arc<Corrector>>,
+    caller: Caller,
     Path(user_id): Path<String>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<ForgetAnswer>, Problem> {
-    let body: ForgetBody = read_json(&headers, body, r#"{"organization_id": "…"}"#)?;
-    Ok(Json(body.carry_out(&corrector, &user_id).await?))
+    let mut body: ForgetBody = read_json(&headers, body, r#"{"organization_id": "…"}"#)?;
+    match body.organization_id {
+        Some(id) => caller.check_manages(&id.hyphenated().to_string())?,
+        None => body.organization_id = only_managed(&caller)?,
+    }
+    Ok(Json(body.carry_out(&corrector.acting_for(caller.actor()), &user_id).await?))
+}
+
+/// The organization that is meant where none is named: the only one that the
+/// caller manages. None for those who manage all of them.
+fn only_managed(caller: &Caller) -> Result<Option<uuid::Uuid>, Problem> {
+    let Reach::Within(organizations) = caller.managed() else { return Ok(None) };
+    let mut ids = organizations.keys();
+    match (ids.next(), ids.next()) {
+        (Some(only), None) => Ok(uuid::Uuid::try_parse(only).ok()),
+        _ => {
+            let detail = "organization_id is missing; name one of the organizations you manage";
+            Err(Problem::new(ErrorKind::Invalid, detail))
+        }
+    }
 }
 
 /// Whether to drop anything.
@@ -141,10 +162,11 @@ impl RetentionAnswer {
 )]
 pub(super) async fn retention(
     State(corrector): State<Arc<Corrector>>,
+    caller: Caller,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Json<RetentionAnswer>, Problem> {
     let RetentionBody { dry_run } = read_json(&headers, body, r#"{"dry_run": true}"#)?;
-    let expired = corrector.expire(dry_run).await?;
+    let expired = corrector.acting_for(caller.actor()).expire(dry_run).await?;
     Ok(Json(RetentionAnswer::new(dry_run, expired)))
 }

@@ -15,11 +15,12 @@ use utoipa::ToSchema;
 use uuid::{NoContext, Timestamp, Uuid};
 
 use super::admission::{AdmittedBody, Sender};
+use super::caller::Caller;
 use super::filters::organization_id;
 use super::ingest::{IngestDoor, not_ready, too_large_as_413};
 use super::params::Params;
 use super::problem::Problem;
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Error, ErrorKind, Result};
 use crate::flush::{ProviderReport, ReplacedReport};
 use crate::ingest::{ParsedReport, ReportFormat, parse_report};
 use crate::model::ReportImport;
@@ -212,6 +213,7 @@ fn list(dates: &BTreeSet<NaiveDate>) -> String {
 pub(super) async fn post_provider_report(
     State(door): State<Arc<IngestDoor>>,
     sender: Sender,
+    caller: Caller,
     Path(format): Path<String>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
@@ -225,10 +227,29 @@ pub(super) async fn post_provider_report(
         organization_id: one("organization_id")?,
         source_file: one("file")?,
     };
+    check_account(&caller, &options)?;
     let body = door.body(sender, &headers, body).await.map_err(too_large_as_413)?;
     let AdmittedBody { bytes, memory: _memory, .. } = body;
     let imported = door.import_report(found, bytes, options).await.map_err(too_large_as_413)?;
     Ok(Json(imported))
+}
+
+/// A report takes the place of those of the same account: one whose name an
+/// organization does not share with anybody is all that its admins may name.
+fn check_account(caller: &Caller, options: &ReportOptions) -> Result<(), Problem> {
+    let (Some(account), Some(id)) = (&options.account, &options.organization_id) else {
+        return Ok(());
+    };
+    let is_own = account.strip_prefix(id.as_str());
+    let is_own = is_own.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    if is_own || caller.check_platform().is_ok() {
+        return Ok(());
+    }
+    let detail = format!(
+        "account is {account:?}; leave it out, or begin it with the organization and a slash \
+         ({id}/…): other names are the platform's, and a super admin imports them"
+    );
+    Err(Problem::new(ErrorKind::Forbidden, detail))
 }
 
 fn unknown_format(format: &str) -> Error {

@@ -9,6 +9,7 @@ use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::caller::Caller;
 use super::filters::organization_id;
 use super::problem::Problem;
 use crate::corrections::Corrector;
@@ -218,6 +219,7 @@ fn wrong(field: &str, value: &str, rule: &str) -> Error {
 )]
 pub(super) async fn reprice(
     State((prices, corrector)): State<(Arc<Prices>, Arc<Corrector>)>,
+    caller: Caller,
     body: Result<Json<RepriceBody>, JsonRejection>,
 ) -> Result<Json<RepriceAnswer>, Problem> {
     let Json(body) = body.map_err(|rejected| {
@@ -226,6 +228,7 @@ pub(super) async fn reprice(
     })?;
     let request = body.request()?;
     let dry_run = request.dry_run;
+    let corrector = corrector.acting_for(caller.actor());
     let report = off_workers(async move { prices.reprice(&corrector, &request).await }).await?;
     Ok(Json(RepriceAnswer::new(&report, dry_run)))
 }

@@ -18,8 +18,10 @@ use tower_http::trace::TraceLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::access::{self, AccessDoor};
 use super::corrections;
 use super::directory::{self, DirectoryDoor};
+use super::gate::Gate;
 use super::health::{self, HealthState};
 use super::ingest::{self, IngestDoor};
 use super::otlp;
@@ -40,6 +42,8 @@ pub struct Doors {
     pub corrector: Arc<Corrector>,
     /// Changes the directory.
     pub directory: DirectoryDoor,
+    /// Tokens, accounts and sessions.
+    pub access: AccessDoor,
     /// Price lists and repricing.
     pub prices: Arc<Prices>,
     /// Health and metrics.
@@ -47,10 +51,10 @@ pub struct Doors {
 }
 
 /// All routes: analytics and SQL over `state`, the others through `doors`.
-pub fn service(state: ApiState, doors: Doors, clock: Arc<dyn Clock>) -> Result<Router> {
+pub fn service(state: ApiState, doors: Doors, gate: Gate, clock: Arc<dyn Clock>) -> Result<Router> {
     // A 503 is an answer, not a failure to log; a problem logs itself.
     let request_ids = SetRequestIdLayer::x_request_id(TimedRequestId(clock));
-    let router = serve(all_routes(doors), state)?;
+    let router = serve(all_routes(doors), state, Arc::new(gate))?;
     Ok(router
         .layer(CatchPanicLayer::custom(panicked))
         .layer(axum::middleware::from_fn(measure))
@@ -93,6 +97,7 @@ fn all_routes(doors: Doors) -> OpenApiRouter<ApiState> {
         .routes(routes!(health::metrics_page))
         .with_state(doors.health);
     analytics_routes()
+        .merge(access::routes(doors.access))
         .merge(directory::routes(doors.directory))
         .merge(ingest)
         .merge(corrections)

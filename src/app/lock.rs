@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
@@ -15,8 +15,18 @@ use crate::flush::DirectoryLock;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Holder {
     process: u32,
-    /// Where it serves HTTP, once it does.
-    address: Option<SocketAddr>,
+    /// How it serves HTTP, once it does.
+    #[serde(flatten)]
+    serving: Option<Serving>,
+}
+
+/// How a process serves HTTP.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Serving {
+    pub(crate) address: SocketAddr,
+    /// Of the certificate of TLS; none for plain HTTP.
+    #[serde(default)]
+    pub(crate) certificate_sha256: Option<String>,
 }
 
 /// What stays with the directory: who it is, and how often it was opened.
@@ -75,9 +85,9 @@ impl FileLock {
         Err(held(data_dir))
     }
 
-    /// Writes down where this process serves HTTP.
-    pub(crate) fn announce(&self, address: Option<SocketAddr>) -> Result<()> {
-        let holder = Holder { process: std::process::id(), address };
+    /// Writes down how this process serves HTTP.
+    pub(crate) fn announce(&self, serving: Option<Serving>) -> Result<()> {
+        let holder = Holder { process: std::process::id(), serving };
         let text = serde_json::to_vec(&holder).internal("writing the lock file")?;
         let write = || -> std::io::Result<()> {
             let mut file = &self.file;
@@ -90,10 +100,33 @@ impl FileLock {
 }
 
 /// A server that holds a data directory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunningServer {
-    /// Where it serves HTTP.
+    /// Where this machine reaches it.
     pub address: SocketAddr,
+    /// SHA-256 of its certificate; none where it serves plain HTTP.
+    pub certificate_sha256: Option<String>,
+}
+
+impl RunningServer {
+    /// Where this machine reaches it.
+    pub fn url(&self) -> String {
+        let scheme = if self.certificate_sha256.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
+    }
+}
+
+impl From<Serving> for RunningServer {
+    fn from(serving: Serving) -> Self {
+        let Serving { mut address, certificate_sha256 } = serving;
+        // Listening everywhere is listening here.
+        match address.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+            IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+            _ => {}
+        }
+        Self { address, certificate_sha256 }
+    }
 }
 
 /// The server that holds `data_dir` now, if one does and serves HTTP.
@@ -106,13 +139,13 @@ pub fn running_server(data_dir: &Path) -> Option<RunningServer> {
     let mut text = String::new();
     file.read_to_string(&mut text).ok()?;
     let holder: Holder = serde_json::from_str(&text).ok()?;
-    holder.address.map(|address| RunningServer { address })
+    holder.serving.map(RunningServer::from)
 }
 
 fn held(data_dir: &Path) -> Error {
     let who = running_server(data_dir).map_or_else(
         || "another process".to_owned(),
-        |server| format!("the server at http://{}", server.address),
+        |server| format!("the server at {}", server.url()),
     );
     Error::new(
         ErrorKind::Busy,
@@ -171,14 +204,23 @@ mod tests {
         let folder = tempfile::tempdir().expect("folder");
         let lock = FileLock::take(folder.path()).expect("lock");
         let address = SocketAddr::from(([127, 0, 0, 1], 4321));
-        lock.announce(Some(address)).expect("announced");
+        let serving = Serving { address, certificate_sha256: None };
+        lock.announce(Some(serving.clone())).expect("announced");
         let error = FileLock::take(folder.path()).expect_err("held");
         assert_eq!(error.kind(), ErrorKind::Busy);
         assert!(error.to_string().contains("http://127.0.0.1:4321"), "{error}");
-        assert_eq!(running_server(folder.path()), Some(RunningServer { address }));
+        assert_eq!(running_server(folder.path()), Some(serving.into()));
         drop(lock);
         assert_eq!(running_server(folder.path()), None);
         FileLock::take(folder.path()).expect("free again");
+    }
+
+    #[test]
+    fn a_server_on_every_address_is_reached_on_loopback() {
+        let address = SocketAddr::from(([0, 0, 0, 0], 4321));
+        let certificate_sha256 = Some("ab".to_owned());
+        let server = RunningServer::from(Serving { address, certificate_sha256 });
+        assert_eq!(server.url(), "https://127.0.0.1:4321");
     }
 
     #[test]

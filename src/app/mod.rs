@@ -3,9 +3,12 @@
 
 mod doctor;
 mod flight;
+mod listen;
 mod lock;
 mod observe;
+mod operator_file;
 mod serve;
+mod tls;
 mod verify;
 
 use std::sync::{Arc, OnceLock};
@@ -13,11 +16,11 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 
 use crate::access::{Authenticator, SystemRandomness};
-use crate::api::{Incoming, IngestDoor};
+use crate::api::{Incoming, IngestDoor, OperatorToken};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::corrections::{Corrector, CorrectorParts};
-use crate::directory::{DirectoryStore, Registrar, SharedDirectory};
+use crate::directory::{AuditTrail, DirectoryStore, Registrar, SharedDirectory};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::flush::{Opening, Retention, Store, View};
@@ -28,6 +31,10 @@ use crate::query::{Queries, off_workers};
 
 pub use doctor::{Check, CheckStatus, DoctorReport};
 pub use lock::{RunningServer, running_server};
+pub use operator_file::operator_token;
+pub use tls::ServerTls;
+
+pub(crate) use tls::fingerprint;
 pub use verify::{VerifyCheck, VerifyReport};
 
 pub use crate::api::{
@@ -54,12 +61,14 @@ pub struct App {
     registrar: Arc<OnceLock<Registrar>>,
     polling: OnceLock<Polling>,
     upkeep: OnceLock<Polling>,
+    noting_uses: OnceLock<Polling>,
     /// Empty until the log is replayed.
     store: Arc<OnceLock<Arc<Store>>>,
     prices: Arc<Prices>,
     door: Arc<IngestDoor>,
     corrector: Arc<Corrector>,
     authenticator: Arc<Authenticator>,
+    operator: OperatorToken,
 }
 
 impl App {
@@ -95,7 +104,8 @@ impl App {
         let door =
             IngestDoor::new(config, intake, Arc::clone(&store), Arc::clone(&registrar), clocks);
         let authenticator =
-            Authenticator::new(config, Arc::clone(&clock), Arc::new(SystemRandomness));
+            Authenticator::new(config, Arc::clone(&clock), Arc::new(SystemRandomness))?;
+        engine.set_audit_trail(AuditTrail::new(Arc::clone(&directory)));
         Ok(Arc::new(Self {
             config: config.clone(),
             clock,
@@ -108,11 +118,13 @@ impl App {
             registrar,
             polling: OnceLock::new(),
             upkeep: OnceLock::new(),
+            noting_uses: OnceLock::new(),
             store,
             prices,
             door: Arc::new(door),
             corrector: Arc::new(corrector),
             authenticator: Arc::new(authenticator),
+            operator: OperatorToken::generate(&SystemRandomness)?,
         }))
     }
 
@@ -145,13 +157,19 @@ impl App {
     }
 
     /// The directory must be there before the first event: it decides local
-    /// dates.
+    /// dates. Opened before it may listen where others can reach it, too.
     async fn open_directory(&self) -> Result<()> {
+        if self.directory.get().is_some() {
+            return Ok(());
+        }
         let (names, clock) = (self.names.clone(), Arc::clone(&self.clock));
         let directory = DirectoryStore::open(&self.config, names, clock).await?;
         directory.import_legacy(&self.config.data_dir).await?;
+        self.authenticator.open(Arc::clone(&directory)).await?;
         let twice = || Error::internal("the directory was opened twice");
         let polling = Polling(tokio::spawn(Arc::clone(&directory).poll()).abort_handle());
+        let uses = tokio::spawn(Arc::clone(&self.authenticator).note_uses());
+        self.noting_uses.set(Polling(uses.abort_handle())).map_err(|_| twice())?;
         self.polling.set(polling).map_err(|_| twice())?;
         let registrar = Registrar::start(Arc::clone(&directory));
         self.registrar.set(registrar).map_err(|_| twice())?;
@@ -266,6 +284,10 @@ impl App {
         };
         self.settle_directory().await;
         if let Some(directory) = self.directory.get() {
+            if let Err(error) = self.authenticator.note_uses_now().await {
+                let error = error.full_message();
+                tracing::warn!(error, "the last use of credentials was not written down");
+            }
             directory.close().await;
         }
         closed

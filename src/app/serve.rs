@@ -9,26 +9,20 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::App;
+use super::listen::{Door, check_listening};
+use super::lock::Serving;
 use super::observe;
-use crate::api::{ApiState, Doors, HealthState, service};
-use crate::error::{Context, Error, ErrorKind, Result};
+use super::operator_file::OperatorFile;
+use super::tls::ServerTls;
+use crate::access::Authenticator;
+use crate::api::{
+    AccessDoor, ApiState, Doors, Gate, GateParts, HealthState, OperatorToken, Peer, cookies_of,
+    service,
+};
+use crate::directory::AuditTrail;
+use crate::error::{Context, ErrorKind, Result};
 
 impl App {
-    /// Refuses an address that others could reach: nothing guards the data
-    /// until access control exists.
-    pub fn check_listen_address(address: SocketAddr) -> Result<()> {
-        if address.ip().is_loopback() {
-            return Ok(());
-        }
-        Err(Error::new(
-            ErrorKind::Forbidden,
-            format!(
-                "listen is {address}; without access control the server listens on loopback only: \
-                 use 127.0.0.1:PORT, and a tunnel or proxy that checks who asks"
-            ),
-        ))
-    }
-
     /// Serves until `shutdown` is over, then finishes what was begun and
     /// closes. Replays first when nobody has, while `/readyz` says so.
     pub async fn serve(
@@ -37,14 +31,25 @@ impl App {
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> Result<()> {
         let address = listener.local_addr().context(ErrorKind::Unavailable, "no listen address")?;
-        Self::check_listen_address(address)?;
+        self.check_listening(address).await?;
+        let tls = ServerTls::load(&self.config)?;
         let stop = CancellationToken::new();
-        let flight = self.begin_flight(&stop).await?;
-        self.lock.announce(Some(address))?;
+        let flight = self.begin_flight(tls.as_ref(), &stop).await?;
+        let operator_file = OperatorFile::write(&self.config.data_dir, &self.operator)?;
         let router = self.service()?;
+        let door = Door::new(listener, tls.as_ref())
+            .context(ErrorKind::Unavailable, "the listener has no address")?;
+        self.lock.announce(Some(Serving {
+            address,
+            certificate_sha256: tls.map(|tls| tls.certificate_sha256),
+        }))?;
         let replaying = Arc::clone(&self);
         let replay = tokio::spawn(async move {
-            if replaying.store.get().is_some() { Ok(()) } else { replaying.replay().await }
+            if replaying.store.get().is_none() {
+                replaying.replay().await?;
+            }
+            replaying.print_setup_url(address);
+            Ok(())
         });
         let (failed, mut failure) = tokio::sync::watch::channel(false);
         let watch = tokio::spawn(async move {
@@ -63,9 +68,8 @@ impl App {
             }
             stopping.cancel();
         });
-        // The address tells senders apart who do not say who they are.
-        let router = router.into_make_service_with_connect_info::<SocketAddr>();
-        let served = axum::serve(listener, router)
+        let router = router.into_make_service_with_connect_info::<Peer>();
+        let served = axum::serve(door, router)
             .with_graceful_shutdown(stop.clone().cancelled_owned())
             .await
             .context(ErrorKind::Unavailable, "the HTTP server failed");
@@ -76,9 +80,54 @@ impl App {
             None => Ok(()),
         };
         let (replayed, _) = watch.await.internal("waiting for the replay")?;
+        drop(operator_file);
         let closed = self.close().await;
         self.lock.announce(None)?;
         served.and(flight).and(replayed).and(closed)
+    }
+
+    /// Whether the server may listen there; looks for an administrator where
+    /// that matters, which takes the directory.
+    pub(super) async fn check_listening(&self, address: SocketAddr) -> Result<()> {
+        if address.ip().is_loopback() {
+            return check_listening(&self.config, address, false);
+        }
+        self.open_directory().await?;
+        let has_admin = self.authenticator.has_super_admin()?;
+        check_listening(&self.config, address, has_admin)
+    }
+
+    /// The token that opens every route of this process.
+    pub fn operator_token(&self) -> &OperatorToken {
+        &self.operator
+    }
+
+    pub(super) fn gate(&self) -> Result<Gate> {
+        let parts = GateParts {
+            authenticator: Arc::<Authenticator>::clone(&self.authenticator),
+            operator: self.operator.clone(),
+            trail: Some(AuditTrail::new(Arc::clone(&self.directory))),
+            clock: Arc::clone(&self.clock),
+        };
+        Gate::new(&self.config, parts)
+    }
+
+    /// Tells the operator, and nobody else, where the first administrator is
+    /// set up: on standard error, never in the log.
+    fn print_setup_url(&self, address: SocketAddr) {
+        let Some(code) = self.authenticator.take_setup_code() else { return };
+        if self.config.insecure_anonymous {
+            // Nobody has to sign in.
+            return;
+        }
+        let scheme = if self.config.tls_certificate.is_empty() { "http" } else { "https" };
+        let here = format!("{scheme}://{address}");
+        let public_url = self.config.public_url.trim_end_matches('/');
+        let site = if public_url.is_empty() { &here } else { public_url };
+        eprintln!(
+            "nobody can sign in yet; within 15 minutes, make the first administrator at\n  \
+             {site}/setup?code={code}"
+        );
     }
 
     /// Every route, over this data directory.
@@ -102,9 +151,13 @@ impl App {
             ingest: Arc::clone(&self.door),
             corrector: Arc::clone(&self.corrector),
             directory: Arc::clone(&self.directory),
+            access: AccessDoor {
+                authenticator: Arc::clone(&self.authenticator),
+                cookies: cookies_of(&self.config),
+            },
             prices: Arc::clone(&self.prices),
             health: Arc::new(health),
         };
-        service(api, doors, Arc::clone(&self.clock))
+        service(api, doors, self.gate()?, Arc::clone(&self.clock))
     }
 }

@@ -11,6 +11,7 @@ use comfy_table::presets::NOTHING;
 
 use super::target::Target;
 use super::{Outcome, Session};
+use crate::access::Principal;
 use crate::app::App;
 use crate::directory::exchange::{self, FileFormat, ImportReport};
 use crate::directory::{Audit, Directory, Edit, Record, RecordKind};
@@ -130,7 +131,7 @@ async fn import_here(app: &Arc<App>, bytes: &[u8], format: Format) -> Result<Imp
         let report = exchange::import(edit, records)?;
         if report.created + report.changed > 0 {
             edit.audit(Audit {
-                actor: "cli".to_owned(),
+                actor: Principal::operator().actor(),
                 action: "directory.import".to_owned(),
                 subject: "directory".to_owned(),
                 details: serde_json::to_value(report).internal("writing down an import")?,

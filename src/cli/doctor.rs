@@ -9,7 +9,7 @@ use clap::Args;
 use super::progress::grouped;
 use super::remote::Remote;
 use super::{Outcome, Session};
-use crate::app::{App, Check, CheckStatus, DoctorReport, running_server};
+use crate::app::{App, Check, CheckStatus, DoctorReport, RunningServer, running_server};
 use crate::error::{Context, Result};
 use crate::pricing::PriceBook;
 
@@ -55,7 +55,7 @@ async fn examine(session: &Session) -> DoctorReport {
     let now = session.clock.now();
     let mut checks = vec![disk_check(data_dir), clock_check(now)];
     if let Some(server) = running_server(data_dir) {
-        checks.push(server_check(server.address).await);
+        checks.push(server_check(&server, data_dir).await);
         checks.push(price_list_check(PriceBook::shipped(), now));
         return DoctorReport { checks };
     }
@@ -88,8 +88,9 @@ fn check(name: &'static str, status: CheckStatus, detail: String) -> Check {
     Check { name, status, detail }
 }
 
-async fn server_check(address: std::net::SocketAddr) -> Check {
-    let answers = match Remote::new(address) {
+async fn server_check(server: &RunningServer, data_dir: &Path) -> Check {
+    let address = server.address;
+    let answers = match Remote::of_holder(server, data_dir) {
         Ok(remote) => remote.answers().await,
         Err(_) => false,
     };

@@ -1,6 +1,8 @@
 //! The command line: one verb a file. Standard output carries data, standard
 //! error carries talk, and the exit code says how it went.
 
+mod account;
+mod client;
 mod close;
 mod compact;
 mod completions;
@@ -17,10 +19,12 @@ mod reconcile;
 mod remote;
 mod reprice;
 mod retention;
+mod roles;
 mod serve;
 mod settings;
 mod sql;
 mod target;
+mod token;
 mod verify;
 
 #[cfg(test)]
@@ -78,6 +82,20 @@ struct CommonArgs {
     config: Option<PathBuf>,
     #[command(flatten)]
     log: logging::LogArgs,
+    #[command(flatten)]
+    elsewhere: ElsewhereArgs,
+}
+
+/// A server that is not on this machine.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "A server elsewhere")]
+struct ElsewhereArgs {
+    /// Address of a server to use instead of the data folder; its token stands in SPENDLAKE_TOKEN
+    #[arg(long, value_name = "URL", env = "SPENDLAKE_SERVER", global = true)]
+    server: Option<url::Url>,
+    /// PEM file of the only authority to trust for it [default: those of this system]
+    #[arg(long, value_name = "FILE", env = "SPENDLAKE_CA_CERTIFICATE", global = true)]
+    ca_certificate: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -86,6 +104,8 @@ enum Verb {
     Demo(demo::DemoArgs),
     Import(import::ImportArgs),
     Directory(directory::DirectoryArgs),
+    Token(token::TokenArgs),
+    Account(account::AccountArgs),
     Reconcile(reconcile::ReconcileArgs),
     Close(close::CloseArgs),
     Forget(forget::ForgetArgs),
@@ -125,6 +145,7 @@ impl From<Outcome> for ExitCode {
 struct Session {
     config: Config,
     flags: ConfigArgs,
+    elsewhere: ElsewhereArgs,
     clock: Arc<dyn Clock>,
 }
 
@@ -138,7 +159,13 @@ pub fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let session = Session { config, flags: cli.settings, clock: Arc::new(SystemClock) };
+    let elsewhere = cli.common.elsewhere;
+    if let (Some(url), false) = (&elsewhere.server, cli.verb.works_elsewhere()) {
+        eprintln!("error: this works on the data folder, not on {url}; leave --server out");
+        return ExitCode::from(2);
+    }
+    let (flags, clock) = (cli.settings, Arc::new(SystemClock));
+    let session = Session { config, flags, elsewhere, clock };
     let done = logging::start(&cli.common.log, cli.verb.log_default())
         .and_then(|()| {
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
@@ -161,12 +188,38 @@ impl Verb {
         if matches!(self, Self::Serve(_)) { "warn,spendlake=info" } else { "warn" }
     }
 
+    /// Whether it can ask a server on another machine.
+    fn works_elsewhere(&self) -> bool {
+        match self {
+            Self::Import(_)
+            | Self::Directory(_)
+            | Self::Token(_)
+            | Self::Account(_)
+            | Self::Reconcile(_)
+            | Self::Close(_)
+            | Self::Forget(_)
+            | Self::Retention(_)
+            | Self::Sql(_)
+            | Self::Prices(_)
+            | Self::Reprice(_)
+            | Self::Config(_)
+            | Self::Completions(_) => true,
+            Self::Serve(_)
+            | Self::Demo(_)
+            | Self::Verify(_)
+            | Self::Compact(_)
+            | Self::Doctor(_) => false,
+        }
+    }
+
     async fn run(self, session: Session) -> Result<Outcome> {
         match self {
             Self::Serve(args) => args.run(&session).await,
             Self::Demo(args) => args.run(session).await,
             Self::Import(args) => args.run(&session).await,
             Self::Directory(args) => args.run(&session).await,
+            Self::Token(args) => args.run(&session).await,
+            Self::Account(args) => args.run(&session).await,
             Self::Reconcile(args) => args.run(&session).await,
             Self::Close(args) => args.run(&session).await,
             Self::Forget(args) => args.run(&session).await,

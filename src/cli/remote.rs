@@ -1,15 +1,20 @@
-//! A Spendlake server on this machine, over HTTP.
+//! A Spendlake server, over HTTP.
 
+#[cfg(test)]
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use serde::Deserialize;
+use url::Url;
 
+use super::client;
 use super::feed::Stored;
 use crate::app::{
     ImportedReport, Reconciliation, ReconciliationRequest, ReportFormat, ReportOptions,
+    RunningServer,
 };
 use crate::directory::exchange::ImportReport;
 use crate::error::{Context, Error, ErrorKind, Result};
@@ -21,7 +26,8 @@ const HEALTH_TIMEOUT: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone)]
 pub(super) struct Remote {
     client: Client,
-    address: SocketAddr,
+    /// Without a path.
+    url: String,
 }
 
 /// The parts of an ingest answer that a person is told.
@@ -54,9 +60,21 @@ struct Problem {
 }
 
 impl Remote {
+    /// The server at an address of this machine that asks for no token.
+    #[cfg(test)]
     pub(super) fn new(address: SocketAddr) -> Result<Self> {
-        let client = Client::builder().no_proxy().build().internal("starting the HTTP client")?;
-        Ok(Self { client, address })
+        Ok(Self { client: client::plain()?, url: format!("http://{address}") })
+    }
+
+    /// The server that holds `data_dir`, as its operator.
+    pub(super) fn of_holder(server: &RunningServer, data_dir: &Path) -> Result<Self> {
+        Ok(Self { client: client::of_holder(server, data_dir)?, url: server.url() })
+    }
+
+    /// A server elsewhere.
+    pub(super) fn elsewhere(url: &Url, ca_certificate: Option<&Path>) -> Result<Self> {
+        let client = client::elsewhere(url, ca_certificate)?;
+        Ok(Self { client, url: url.as_str().trim_end_matches('/').to_owned() })
     }
 
     /// Whether the server answers at all.
@@ -133,6 +151,20 @@ impl Remote {
         self.answer(self.client.post(self.url(path)).json(body)).await
     }
 
+    /// Puts `body` as JSON to `path`.
+    pub(super) async fn put_json(
+        &self,
+        path: &str,
+        body: &impl serde::Serialize,
+    ) -> Result<Answer> {
+        self.answer(self.client.put(self.url(path)).json(body)).await
+    }
+
+    /// Deletes what is at `path`.
+    pub(super) async fn delete(&self, path: &str) -> Result<Answer> {
+        self.answer(self.client.delete(self.url(path))).await
+    }
+
     /// Stores a provider's report.
     pub(super) async fn import_report(
         &self,
@@ -184,16 +216,16 @@ impl Remote {
     }
 
     fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        format!("{}{path}", self.url)
     }
 
     /// What an answer that ends early is called.
     pub(super) fn broke_off(&self) -> String {
-        format!("the answer of the server on {} broke off", self.address)
+        format!("the answer of the server on {} broke off", self.url)
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<Response> {
-        let silent = format!("the server on {} does not answer", self.address);
+        let silent = format!("the server on {} does not answer", self.url);
         request.send().await.context(ErrorKind::Unavailable, silent)
     }
 }

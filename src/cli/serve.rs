@@ -21,7 +21,8 @@ use crate::error::{Context, Error, ErrorKind, Result};
 Examples:
   spendlake serve
   spendlake serve --data-dir /var/lib/spendlake --listen 127.0.0.1:9000
-  curl -d '{\"event_id\":\"1\",\"organization_id\":\"6f1c…\",…}' http://127.0.0.1:8787/api/events")]
+  spendlake serve --listen 0.0.0.0:8787 --tls-certificate server.pem --tls-key server.key
+  curl -H \"Authorization: Bearer $(cat spendlake-data/operator-token)\" http://127.0.0.1:8787/api/audit-log")]
 pub(super) struct ServeArgs {}
 
 impl ServeArgs {
@@ -29,21 +30,29 @@ impl ServeArgs {
         let app = App::start(&session.config, Arc::clone(&session.clock))?;
         let listener = listen(session.config.listen).await?;
         let address = listener.local_addr().internal("reading the address")?;
-        eprintln!("spendlake listens on http://{address}");
-        eprintln!("data: {}", session.config.data_dir.display());
+        let config = &session.config;
+        let scheme = if config.tls_certificate.is_empty() { "http" } else { "https" };
+        eprintln!("spendlake listens on {scheme}://{address}");
+        eprintln!("data: {}", config.data_dir.display());
+        warn_of_anonymous(config.insecure_anonymous);
         app.serve(listener, stop_signal()).await?;
         Ok(Outcome::Done)
     }
 }
 
-/// Binds `address`, which must be loopback: there is no login yet.
-pub(super) async fn listen(address: SocketAddr) -> Result<TcpListener> {
-    if !address.ip().is_loopback() {
-        return Err(Error::invalid(format!(
-            "listen is {address}; without a login the server stays on loopback: use 127.0.0.1, and \
-             a proxy that checks who asks"
-        )));
+/// Says aloud that nobody is asked who they are.
+pub(super) fn warn_of_anonymous(insecure_anonymous: bool) {
+    if insecure_anonymous {
+        eprintln!(
+            "WARNING: insecure_anonymous is set. Everybody on this machine can read and change \
+             everything."
+        );
     }
+}
+
+/// Binds `address`. Whether the server may be reached there is checked before
+/// it answers anything.
+pub(super) async fn listen(address: SocketAddr) -> Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|error| {
         let message = format!(
             "cannot listen on {address}; another program may hold it: pass --listen 127.0.0.1:0 \

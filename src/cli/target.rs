@@ -29,15 +29,20 @@ const BUSY_WAIT: Duration = Duration::from_secs(1);
 pub(super) enum Target {
     /// This process.
     Local(Arc<App>),
-    /// A server on this machine.
+    /// A server, here or elsewhere.
     Server(Remote),
 }
 
 impl Target {
-    /// The server that holds the data folder, else the folder opened here.
+    /// The server that was named, else the one that holds the data folder,
+    /// else the folder opened here.
     pub(super) async fn open(session: &Session) -> Result<Self> {
+        if let Some(url) = &session.elsewhere.server {
+            let ca_certificate = session.elsewhere.ca_certificate.as_deref();
+            return Remote::elsewhere(url, ca_certificate).map(Self::Server);
+        }
         if let Some(server) = running_server(&session.config.data_dir) {
-            let remote = Remote::new(server.address)?;
+            let remote = Remote::of_holder(&server, &session.config.data_dir)?;
             if remote.answers().await {
                 eprintln!("using the server on {}", server.address);
                 return Ok(Self::Server(remote));

@@ -112,7 +112,7 @@ impl Corrector {
         let details = json!({"month": month.to_string(), "organization_id": whose,
                              "reason": reason});
         let audit = Audit {
-            actor: "operator".to_owned(),
+            actor: self.actor.clone(),
             action: "month.close".to_owned(),
             subject: id,
             details,

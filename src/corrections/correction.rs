@@ -53,7 +53,7 @@ impl Correction<'_> {
     pub async fn audit(&self, action: &str, reason: &str, mut details: Value) -> Result<()> {
         details["reason"] = reason.into();
         let audit = Audit {
-            actor: "operator".to_owned(),
+            actor: self.corrector.actor.clone(),
             action: action.to_owned(),
             subject: self.stamp.id.clone(),
             details,

@@ -113,8 +113,8 @@ impl Corrector {
         corrections.rewrite(StoredTable::Daily, Arc::clone(&users)).await?;
         corrections.rewrite(StoredTable::Sightings, users).await?;
         let texts: Arc<RewriteRows> = {
-            let user_id = erasure.user_id.clone();
-            Arc::new(move |rows| blank_texts(rows, &user_id))
+            let erasure = erasure.clone();
+            Arc::new(move |rows| blank_texts(rows, &erasure))
         };
         let rejected = corrections.rewrite(StoredTable::Rejected, texts).await?;
         self.directory_store()?.finish_erasure(erasure).await?;
@@ -209,15 +209,21 @@ fn replace_in_tags(
 }
 
 /// The rows of `rejected_events` without what their senders said, where that
-/// names the user anywhere.
-fn blank_texts(rows: &RecordBatch, user_id: &str) -> Result<Option<(RecordBatch, u64)>> {
+/// names the user anywhere: the organization's rows, and those of nobody.
+fn blank_texts(rows: &RecordBatch, erasure: &Erasure) -> Result<Option<(RecordBatch, u64)>> {
     let texts = REJECTED_TEXTS
         .iter()
         .map(|name| text_column(rows, name).cloned())
         .collect::<Result<Vec<_>>>()?;
-    let names_user: Vec<bool> = (0..rows.num_rows())
-        .map(|row| texts.iter().any(|text| text.is_valid(row) && text.value(row).contains(user_id)))
-        .collect();
+    let organizations = text_column(rows, "organization_id")?;
+    let names_user = |row: usize| {
+        let ours =
+            organizations.is_null(row) || organizations.value(row) == erasure.organization_id;
+        let says =
+            |text: &StringArray| text.is_valid(row) && text.value(row).contains(&erasure.user_id);
+        ours && texts.iter().any(says)
+    };
+    let names_user: Vec<bool> = (0..rows.num_rows()).map(names_user).collect();
     let changed = names_user.iter().filter(|names| **names).count() as u64;
     if changed == 0 {
         return Ok(None);

@@ -15,6 +15,7 @@ mod void;
 use std::fmt::Debug;
 use std::sync::{Arc, OnceLock};
 
+use crate::access::Principal;
 use crate::clock::Clock;
 use crate::directory::{DirectoryStore, SharedDirectory};
 use crate::error::{Error, Result};
@@ -35,7 +36,9 @@ pub const EVENTS_MAX: usize = 10_000;
 /// What corrections need. Every method waits until it is alone.
 #[derive(Debug)]
 pub struct Corrector {
-    parts: CorrectorParts,
+    parts: Arc<CorrectorParts>,
+    /// Who the audit log says it was.
+    actor: String,
 }
 
 /// The parts of a [`Corrector`].
@@ -58,9 +61,15 @@ pub struct CorrectorParts {
 }
 
 impl Corrector {
-    /// A corrector over these parts.
+    /// A corrector over these parts, for this machine's operator.
     pub fn new(parts: CorrectorParts) -> Self {
-        Self { parts }
+        Self { parts: Arc::new(parts), actor: Principal::operator().actor() }
+    }
+
+    /// The same for `actor`, whom the audit log then names.
+    #[must_use]
+    pub fn acting_for(&self, actor: String) -> Self {
+        Self { parts: Arc::clone(&self.parts), actor }
     }
 
     fn store(&self) -> Result<&Arc<Store>> {
@@ -109,6 +118,12 @@ fn check_reason(reason: &str) -> Result<()> {
         )));
     }
     Ok(())
+}
+
+/// The organization that all of these are of; none where there are several.
+fn only_organization<'a>(mut ids: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let first = ids.next()?;
+    ids.all(|id| id == first).then_some(first)
 }
 
 fn check_count(count: usize) -> Result<()> {

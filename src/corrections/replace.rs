@@ -8,7 +8,7 @@ use arrow::compute::concat_batches;
 use serde_json::json;
 
 use super::void::{names, places, taken};
-use super::{Correction, Corrector, check_count, check_reason};
+use super::{Correction, Corrector, check_count, check_reason, only_organization};
 use crate::error::{Context, Error, Result};
 use crate::flush::View;
 use crate::ingest::{Payload, PreparedRequest, Rejection};
@@ -73,7 +73,9 @@ impl Corrector {
         let (rows, report) = replacement.finish();
         if !rows.is_empty() {
             let events = report.changed();
-            correction.audit("events.replace", reason, json!({"events": events})).await?;
+            let whose = only_organization(wanted.iter().map(|one| one.organization_id.as_str()));
+            let details = json!({"events": events, "organization_id": whose});
+            correction.audit("events.replace", reason, details).await?;
             correction.corrections.append(rows).await?;
         }
         Ok(report)

@@ -6,7 +6,7 @@ use arrow::array::{AsArray, RecordBatch, UInt64Array};
 use arrow::compute::take_record_batch;
 use serde_json::json;
 
-use super::{Corrector, check_count, check_reason};
+use super::{Corrector, check_count, check_reason, only_organization};
 use crate::error::{Context, Error, Result};
 use crate::model::current_rows;
 use crate::query::EventName;
@@ -64,7 +64,9 @@ impl Corrector {
         let changed = !taken_back.is_empty();
         if changed {
             let voided = taken_back.iter().map(RecordBatch::num_rows).sum::<usize>();
-            correction.audit("events.void", reason, json!({"events": voided})).await?;
+            let whose = only_organization(events.iter().map(|one| one.organization_id.as_str()));
+            let details = json!({"events": voided, "organization_id": whose});
+            correction.audit("events.void", reason, details).await?;
             correction.corrections.append(taken_back).await?;
         }
         let status = |name: &EventName| statuses.get(name).copied().unwrap_or(VoidStatus::NotFound);

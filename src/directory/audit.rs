@@ -16,6 +16,19 @@ pub struct Audit {
     pub details: Value,
 }
 
+impl Audit {
+    /// The organization whose admins may read the line: the one that the
+    /// details or the subject name. `None` where they name none.
+    pub fn organization_id(&self) -> Option<&str> {
+        let named = self.details.get("organization_id").and_then(Value::as_str);
+        let of_subject = || {
+            let rest = self.subject.strip_prefix("organization/")?;
+            rest.split('/').next()
+        };
+        named.or_else(of_subject)
+    }
+}
+
 /// A line of the audit log.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AuditRecord {
@@ -25,4 +38,24 @@ pub struct AuditRecord {
     pub at: DateTime<Utc>,
     /// What.
     pub audit: Audit,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_line_belongs_to_the_organization_that_it_names() {
+        let of = |subject: &str, details: Value| {
+            let (actor, action) = ("a".to_owned(), "team.put".to_owned());
+            let audit = Audit { actor, action, subject: subject.to_owned(), details };
+            audit.organization_id().map(str::to_owned)
+        };
+        assert_eq!(of("organization/o/team/t", Value::Null).as_deref(), Some("o"));
+        assert_eq!(of("organization/o", json!({"name": "Acme"})).as_deref(), Some("o"));
+        assert_eq!(of("0190", json!({"organization_id": "p"})).as_deref(), Some("p"));
+        assert_eq!(of("directory", json!({"organization_id": null})), None);
+    }
 }

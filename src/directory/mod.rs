@@ -4,6 +4,7 @@
 //! name.
 
 mod audit;
+mod credentials;
 mod edit;
 pub mod exchange;
 mod fields;
@@ -16,11 +17,16 @@ mod shared;
 mod snapshot;
 mod store;
 mod tables;
+mod trail;
 
 #[cfg(test)]
 mod tests;
 
 pub use audit::{Audit, AuditRecord};
+pub use credentials::{
+    AccountRecord, CredentialEdit, Credentials, IssuedSubject, SessionHolder, SessionRecord,
+    SetupRecord, TokenRecord,
+};
 pub use edit::{Change, Edit, Sighting, unknown};
 pub use fields::{Fault, Fields, RecordKind};
 pub use names::generated_name;
@@ -28,5 +34,6 @@ pub use records::{Details, DirectoryKind, Entry, Membership, NameSince, Origin, 
 pub use registrar::Registrar;
 pub use shared::SharedDirectory;
 pub use snapshot::Directory;
-pub use store::{Closing, DirectoryStore, Erasure};
+pub use store::{Closing, CredentialUse, DirectoryStore, Erasure};
 pub use tables::TABLE_NAMES;
+pub use trail::AuditTrail;

@@ -18,7 +18,7 @@ mod tests;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -37,7 +37,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::access::Principal;
 use crate::config::Config;
-use crate::directory::SharedDirectory;
+use crate::directory::{AuditTrail, SharedDirectory};
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::flush::View;
 use catalog::{Audience, ViewTables, session_state};
@@ -83,6 +83,8 @@ pub struct Engine {
     directory: DirectoryTables,
     permits: Arc<Semaphore>,
     limits: Arc<Limits>,
+    /// Writes down users' statements; empty where nobody wants that.
+    audit_trail: OnceLock<AuditTrail>,
 }
 
 impl Engine {
@@ -103,7 +105,14 @@ impl Engine {
             directory: DirectoryTables::new(directory),
             permits: Arc::new(Semaphore::new(config.query_concurrency_max)),
             limits: Arc::new(Limits::new(config)),
+            audit_trail: OnceLock::new(),
         })
+    }
+
+    /// Writes every later statement of a user to the audit log, whatever door
+    /// it comes through. The first trail stays.
+    pub fn set_audit_trail(&self, trail: AuditTrail) {
+        self.audit_trail.get_or_init(|| trail);
     }
 
     /// Replaces the static tables of all later sessions. A name that the lake
@@ -145,11 +154,15 @@ impl Engine {
     pub async fn sql(
         &self,
         view: Arc<View>,
-        _caller: &Principal,
+        caller: &Principal,
         statement: &Statement,
     ) -> Result<SqlStream> {
         let text = statement.text.as_str();
         check_length(text)?;
+        // Before it runs: what broke off, or was refused, was tried too.
+        if let Some(trail) = self.audit_trail.get() {
+            trail.append(&caller.audit_of_sql(text)).await?;
+        }
         let permit = self.admit().await?;
         let deadline = Instant::now() + self.limits.time;
         let state = self.state(&view, Audience::Users)?;

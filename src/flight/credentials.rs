@@ -12,10 +12,14 @@ use tonic::Status;
 use tonic::metadata::MetadataMap;
 
 use super::Logins;
-use super::listener::Proof;
+use super::listener::Arrival;
 use super::status::status_of;
 use crate::access::{Credential, Permission, Principal};
+use crate::api::{ClientAddress, FailedAttempts};
 use crate::error::{Error, ErrorKind, Result};
+
+/// What the audit log calls this door.
+const SUBJECT: &str = "flight";
 
 /// The principal of a call, in its extensions.
 #[derive(Debug, Clone)]
@@ -29,10 +33,11 @@ pub(super) async fn authenticate(
     mut request: Request,
     next: Next,
 ) -> Response {
-    match visitors.caller(request.headers()).await {
+    let arrival = request.extensions().get::<Arrival>().cloned();
+    match visitors.caller(request.headers(), arrival.as_ref()).await {
         Ok(principal) => {
-            if let Some(proof) = request.extensions().get::<Proof>() {
-                proof.give();
+            if let Some(arrival) = arrival {
+                arrival.prove();
             }
             request.extensions_mut().insert(Caller(principal));
             next.run(request).await
@@ -46,17 +51,39 @@ pub(super) async fn authenticate(
 pub(super) struct Visitors {
     /// Knows credentials.
     pub(super) logins: Arc<dyn Logins>,
-    /// Whom everybody is taken for where nobody is asked who they are.
+    /// Whoever shows no credential, where nobody is asked for one.
     pub(super) anyone: Option<Arc<Principal>>,
+    /// Writes down refused credentials.
+    pub(super) failures: Arc<FailedAttempts>,
+    /// Whether calls come through a proxy, which says who made them.
+    pub(super) behind_proxy: bool,
 }
 
 impl Visitors {
-    async fn caller(&self, headers: &HeaderMap) -> Result<Arc<Principal>> {
-        if let Some(anyone) = &self.anyone {
+    async fn caller(
+        &self,
+        headers: &HeaderMap,
+        arrival: Option<&Arrival>,
+    ) -> Result<Arc<Principal>> {
+        let shown = headers.get(header::AUTHORIZATION);
+        if let (None, Some(anyone)) = (shown, &self.anyone) {
             return Ok(Arc::clone(anyone));
         }
-        let secret = secret(headers.get(header::AUTHORIZATION))?;
-        let principal = self.logins.authenticate(&Credential::bearer(secret)).await?;
+        let peer = arrival.map(|arrival| arrival.peer);
+        let address = ClientAddress::of(peer, headers, self.behind_proxy);
+        let note = |action| self.failures.note(address, action, SUBJECT);
+        let secret = secret(shown).inspect_err(|_| {
+            if shown.is_some() {
+                note("credential.malformed");
+            }
+        })?;
+        let credential = Credential::bearer(secret);
+        let principal = self.logins.authenticate(&credential).await.inspect_err(|error| {
+            if error.kind() == ErrorKind::Unauthenticated {
+                let is_jwt = matches!(credential, Credential::Jwt(_));
+                note(if is_jwt { "jwt.refused" } else { "token.refused" });
+            }
+        })?;
         if principal.may(Permission::RunSql) {
             return Ok(principal);
         }
@@ -99,8 +126,9 @@ fn secret(value: Option<&HeaderValue>) -> Result<String> {
     } else if scheme.eq_ignore_ascii_case("basic") {
         let decoded = STANDARD.decode(rest.trim()).map_err(|_| malformed())?;
         let decoded = String::from_utf8(decoded).map_err(|_| malformed())?;
-        let (_, password) = decoded.split_once(':').ok_or_else(malformed)?;
-        password.to_owned()
+        let (user, password) = decoded.split_once(':').ok_or_else(malformed)?;
+        // As over HTTP: a client that has no place for a password sends it there.
+        if password.is_empty() { user } else { password }.to_owned()
     } else {
         return Err(malformed());
     };

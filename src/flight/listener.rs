@@ -2,6 +2,7 @@
 //! gone soon unless somebody shows a credential.
 
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,23 +33,31 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 /// One client's connection; it holds its place until it is dropped.
 pub(super) struct Connection {
     io: Either<TcpStream, Box<TlsStream<TcpStream>>>,
-    proof: Proof,
+    arrival: Arrival,
     deadline: Pin<Box<Sleep>>,
     _place: OwnedSemaphorePermit,
 }
 
-/// Whether a call on this connection showed a credential.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Proof(Arc<AtomicBool>);
+/// Where a connection comes from, and whether a call on it showed a credential
+/// that holds.
+#[derive(Debug, Clone)]
+pub(super) struct Arrival {
+    pub(super) peer: IpAddr,
+    is_proven: Arc<AtomicBool>,
+}
 
-impl Proof {
-    /// One did.
-    pub(super) fn give(&self) {
-        self.0.store(true, Ordering::Relaxed);
+impl Arrival {
+    fn new(peer: IpAddr) -> Self {
+        Self { peer, is_proven: Arc::default() }
     }
 
-    fn is_given(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+    /// A call did.
+    pub(super) fn prove(&self) {
+        self.is_proven.store(true, Ordering::Relaxed);
+    }
+
+    fn is_proven(&self) -> bool {
+        self.is_proven.load(Ordering::Relaxed)
     }
 }
 
@@ -79,8 +88,8 @@ async fn accept(
             () = sender.closed() => return,
             accepted = listener.accept() => accepted,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "a Flight SQL connection was not accepted");
                 sleep(ACCEPT_PAUSE).await;
@@ -95,12 +104,14 @@ async fn accept(
             continue;
         };
         // A slow handshake must not keep others waiting.
-        tokio::spawn(open(stream, tls.clone(), place, sender.clone()));
+        let arrival = Arrival::new(peer.ip());
+        tokio::spawn(open(stream, arrival, tls.clone(), place, sender.clone()));
     }
 }
 
 async fn open(
     stream: TcpStream,
+    arrival: Arrival,
     tls: Option<TlsAcceptor>,
     place: OwnedSemaphorePermit,
     sender: Sender<Connection>,
@@ -124,16 +135,16 @@ async fn open(
             }
         },
     };
-    let (proof, deadline) = (Proof::default(), Box::pin(sleep(PROOF_TIME)));
+    let deadline = Box::pin(sleep(PROOF_TIME));
     // Nobody takes it once the server stops.
-    let _ = sender.send(Connection { io, proof, deadline, _place: place }).await;
+    let _ = sender.send(Connection { io, arrival, deadline, _place: place }).await;
 }
 
 impl Connected for Connection {
-    type ConnectInfo = Proof;
+    type ConnectInfo = Arrival;
 
-    fn connect_info(&self) -> Proof {
-        self.proof.clone()
+    fn connect_info(&self) -> Arrival {
+        self.arrival.clone()
     }
 }
 
@@ -143,9 +154,9 @@ impl AsyncRead for Connection {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if !self.proof.is_given()
+        if !self.arrival.is_proven()
             && self.deadline.as_mut().poll(context).is_ready()
-            && !self.proof.is_given()
+            && !self.arrival.is_proven()
         {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }

@@ -23,10 +23,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::access::{Authenticator, Credential, Principal, Randomness};
+use crate::access::{Credential, Principal, Randomness};
+use crate::api::{FailedAttempts, TakeView};
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::flush::View;
 
 pub use server::serve;
 
@@ -37,23 +37,20 @@ pub trait Logins: fmt::Debug + Send + Sync {
     async fn authenticate(&self, credential: &Credential) -> Result<Arc<Principal>>;
 }
 
-#[async_trait]
-impl Logins for Authenticator {
-    async fn authenticate(&self, credential: &Credential) -> Result<Arc<Principal>> {
-        Self::authenticate(self, credential).await
-    }
-}
-
 /// What the door leads to, and its limits.
 pub struct FlightParts {
     /// Runs and describes statements.
     pub engine: Arc<Engine>,
     /// The state of now; `Unavailable` until the log is replayed.
-    pub view: Box<dyn Fn() -> Result<Arc<View>> + Send + Sync>,
+    pub view: Box<TakeView>,
     /// Knows who makes a call.
     pub logins: Arc<dyn Logins>,
-    /// Whom everybody is taken for where nobody is asked who they are.
+    /// Whoever shows no credential, where nobody is asked for one.
     pub anyone: Option<Arc<Principal>>,
+    /// Writes down refused credentials.
+    pub failures: Arc<FailedAttempts>,
+    /// Whether calls come through a proxy, which says who made them.
+    pub behind_proxy: bool,
     /// Makes tickets that nobody guesses.
     pub randomness: Arc<dyn Randomness>,
     /// Most connections at once.

@@ -49,7 +49,12 @@ pub async fn serve(
 ) -> Result<()> {
     let grace = parts.stall;
     let connections_max = parts.connections_max;
-    let visitors = Visitors { logins: Arc::clone(&parts.logins), anyone: parts.anyone.clone() };
+    let visitors = Visitors {
+        logins: Arc::clone(&parts.logins),
+        anyone: parts.anyone.clone(),
+        failures: Arc::clone(&parts.failures),
+        behind_proxy: parts.behind_proxy,
+    };
     let service = FlightServiceServer::new(FlightSql::new(parts)?)
         .max_decoding_message_size(REQUEST_BYTES_MAX);
     let routes = Routes::new(service)

@@ -11,23 +11,27 @@ use super::field::Field;
 use super::rejected::{RejectReason, Rejection};
 use super::validate::{ValidEvent, string_content};
 use super::wire::WireEvent;
+use crate::access::Reach;
 use crate::directory::{Directory, DirectoryKind, Sighting};
 use crate::model::UsageEvent;
 
 /// Gives an event that names no organization the one that declared its key,
 /// or else `default`. Fails where several organizations declared the key, since
-/// any choice would be a guess.
+/// any choice would be a guess. Owners that the sender may not write for are
+/// not looked at: that they know the key is not for it to learn.
 pub(super) fn set_organization(
     wire: &mut WireEvent<'_>,
     directory: &Directory,
     default: Option<&str>,
+    writes: &Reach,
 ) -> Result<(), Rejection> {
     if wire.get(Field::OrganizationId).is_some() {
         return Ok(());
     }
     let key = wire.get(Field::ApiKeyId).and_then(string_content);
     let owners = key.as_deref().map_or(&[][..], |key| directory.owners_of_key(key));
-    match (owners, default) {
+    let owners: Vec<&String> = owners.iter().filter(|owner| writes.reads_whole(owner)).collect();
+    match (owners.as_slice(), default) {
         ([owner], _) => wire.set_text(Field::OrganizationId, owner),
         (_, Some(default)) => wire.set_text(Field::OrganizationId, default),
         ([], None) => {}
@@ -37,7 +41,7 @@ pub(super) fn set_organization(
                  is meant",
                 key.as_deref().unwrap_or_default(),
                 several.len(),
-                several.join(", ")
+                listed(several.iter().copied())
             );
             let field = Field::OrganizationId.name();
             return Err(Rejection::of_field(RejectReason::MissingField, field, None, rule));
@@ -48,19 +52,24 @@ pub(super) fn set_organization(
 
 /// Refuses an event whose key another organization declared, and, where
 /// registration is required, one of an organization that is not registered.
+/// A sender that writes for some organizations only is not told of others'
+/// keys: it says itself which of its organizations used a key of this name.
 pub(super) fn check_organization(
     event: &ValidEvent,
     directory: &Directory,
     registration_required: bool,
+    writes: &Reach,
 ) -> Result<(), Rejection> {
     let organization_id = &event.organization_id;
     if let Some(key) = &event.api_key_id {
-        let owners = directory.owners_of_key(key);
-        if !owners.is_empty() && !owners.contains(organization_id) {
+        let owners = directory.owners_of_key(key).iter();
+        let mut owners = owners.filter(|owner| writes.reads_whole(owner)).peekable();
+        let is_owned = owners.peek().is_some();
+        if is_owned && !owners.clone().any(|owner| owner == organization_id) {
             let rule = format!(
                 "this key belongs to organization {}, but the event names organization \
                  {organization_id}; leave organization_id out, or send the key that was used",
-                owners.join(", ")
+                listed(owners)
             );
             let reason = RejectReason::KeyOfAnotherOrganization;
             return Err(Rejection::of_field(reason, Field::ApiKeyId.name(), Some(key), rule));
@@ -84,6 +93,10 @@ pub(super) fn check_organization(
     let field = Field::OrganizationId.name();
     let reason = RejectReason::UnknownOrganization;
     Err(Rejection::of_field(reason, field, Some(organization_id), rule))
+}
+
+fn listed<'a>(ids: impl Iterator<Item = &'a String>) -> String {
+    ids.map(String::as_str).collect::<Vec<_>>().join(", ")
 }
 
 /// Fills the team from the user's membership at the time of the event, else

@@ -13,6 +13,7 @@ mod rejected;
 mod sources;
 mod validate;
 mod wire;
+mod writer;
 
 pub use body::{Encoding, decompress};
 pub use identity::{EventKey, identity_bytes, request_key};

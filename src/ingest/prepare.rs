@@ -14,6 +14,8 @@ use super::rejected::Rejection;
 use super::sources::{Draft, SourceFormat};
 use super::validate::{ValidEvent, string_content, validate};
 use super::wire::WireEvent;
+use super::writer;
+use crate::access::Reach;
 use crate::config::Config;
 use crate::directory::{Directory, SharedDirectory, Sighting};
 use crate::error::{Error, ErrorKind, Result};
@@ -138,6 +140,8 @@ pub struct Payload<'a> {
     /// What the request's headers say of the event, where the format has part
     /// of it there: names and values.
     pub attributes: &'a [(String, String)],
+    /// The organizations that the sender may write for.
+    pub writes: &'a Reach,
 }
 
 impl<'a> Payload<'a> {
@@ -148,7 +152,8 @@ impl<'a> Payload<'a> {
 
     /// A body of this format, with nothing beside it.
     pub fn new(format: SourceFormat, body: &'a [u8]) -> Self {
-        Self { format, body, organization_id: None, attributes: &[] }
+        let writes = &writer::EVERYTHING;
+        Self { format, body, organization_id: None, attributes: &[], writes }
     }
 }
 
@@ -199,6 +204,7 @@ impl Intake {
             directory: &directory,
             prices: &prices,
             organization_id: payload.organization_id,
+            writes: payload.writes,
             now,
         };
         for draft in drafts {
@@ -221,10 +227,10 @@ impl Intake {
         let number = draft.number;
         let mut wire = match draft.event {
             Ok(wire) => wire,
-            Err(rejection) => return refused(number, None, rejection),
+            Err(rejection) => return refused(number, None, rejection, scope),
         };
         match self.judge(&mut wire, scope) {
-            Err(rejection) => refused(number, Some(&wire), rejection),
+            Err(rejection) => refused(number, Some(&wire), rejection, scope),
             Ok(valid) => {
                 let rounded = valid.rounded;
                 let mut event = self.complete(valid, scope);
@@ -253,11 +259,14 @@ impl Intake {
         scope: &Scope<'_>,
     ) -> std::result::Result<ValidEvent, Rejection> {
         let fallback = wire.organization_fallback.take();
-        let unnamed = scope.organization_id.or(fallback.as_deref());
-        attribute::set_organization(wire, scope.directory, unnamed)?;
+        // A header or setting names it, else the token, else what sent it.
+        let only = writer::only_organization(scope.writes);
+        let unnamed = scope.organization_id.or(only).or(fallback.as_deref());
+        attribute::set_organization(wire, scope.directory, unnamed, scope.writes)?;
         let valid = validate(wire, scope.now, &self.limits)?;
+        writer::check(scope.writes, &valid.organization_id)?;
         let required = self.limits.registration_required;
-        attribute::check_organization(&valid, scope.directory, required)?;
+        attribute::check_organization(&valid, scope.directory, required, scope.writes)?;
         Ok(valid)
     }
 
@@ -303,17 +312,27 @@ struct Scope<'a> {
     prices: &'a PriceBook,
     /// The organization of events that name none.
     organization_id: Option<&'a str>,
+    /// The organizations that the sender may write for.
+    writes: &'a Reach,
     now: DateTime<Utc>,
 }
 
-fn refused(number: u64, wire: Option<&WireEvent<'_>>, rejection: Rejection) -> PreparedLine {
+fn refused(
+    number: u64,
+    wire: Option<&WireEvent<'_>>,
+    rejection: Rejection,
+    scope: &Scope<'_>,
+) -> PreparedLine {
     let identity = |field| {
         let literal = wire.and_then(|wire| wire.get(field))?;
         string_content(literal).filter(|text| text.len() <= PAYLOAD_VALUE_BYTES_MAX)
     };
     PreparedLine {
         number,
-        organization_id: identity(Field::OrganizationId).map(Into::into),
+        organization_id: writer::owner(
+            scope.writes,
+            identity(Field::OrganizationId).map(Into::into),
+        ),
         source: identity(Field::Source).map(Into::into),
         event_id: identity(Field::EventId).map(Into::into),
         outcome: Err(rejection),

@@ -35,6 +35,8 @@ pub enum RejectReason {
     UnknownOrganization,
     /// Another organization declared the event's API key.
     KeyOfAnotherOrganization,
+    /// The sender may not write for the event's organization.
+    ForeignOrganization,
 }
 
 impl RejectReason {
@@ -52,6 +54,7 @@ impl RejectReason {
             Self::Conflict => "conflict",
             Self::UnknownOrganization => "unknown_organization",
             Self::KeyOfAnotherOrganization => "key_of_another_organization",
+            Self::ForeignOrganization => "foreign_organization",
         }
     }
 }

@@ -90,7 +90,7 @@ def model(name, **params):
     return {"model_name": name, "litellm_params": {"api_key": "none", **params}}
 
 
-def config(provider, endpoint, organization):
+def config(provider, endpoint, organization, token):
     """JSON is YAML."""
     mock = {"mock_response": "hello there"}
     return {
@@ -109,7 +109,10 @@ def config(provider, endpoint, organization):
             "spendlake": {
                 "callback_type": "generic_api",
                 "endpoint": endpoint,
-                "headers": {"x-spendlake-organization": organization},
+                "headers": {
+                    "Authorization": f"Bearer {token}",
+                    "x-spendlake-organization": organization,
+                },
                 "max_retries": 6,
                 "retry_delay": 0.5,
             }
@@ -148,12 +151,12 @@ def free_port():
         return listener.getsockname()[1]
 
 
-def start(folder, endpoint, organization):
+def start(folder, endpoint, organization, token):
     """The proxy's process and port."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Provider)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     provider = f"http://127.0.0.1:{server.server_address[1]}"
-    (folder / "config.yaml").write_text(json.dumps(config(provider, endpoint, organization)))
+    (folder / "config.yaml").write_text(json.dumps(config(provider, endpoint, organization, token)))
     (folder / "figures.py").write_text(FIGURES.format(path=str(folder / "figures.jsonl")))
     port = free_port()
     environment = {
@@ -180,8 +183,8 @@ def start(folder, endpoint, organization):
 
 
 def main():
-    folder, endpoint, organization = pathlib.Path(sys.argv[1]), sys.argv[2], sys.argv[3]
-    process, port = start(folder, endpoint, organization)
+    folder = pathlib.Path(sys.argv[1])
+    process, port = start(folder, *sys.argv[2:5])
     print("ready", flush=True)
     made = 0
     try:

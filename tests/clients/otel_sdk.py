@@ -1,7 +1,7 @@
 """Sends GenAI spans and Claude Code log events with the OpenTelemetry SDK, over
 protobuf and over JSON, and compares what Spendlake then says with what was sent.
 
-    python otel_sdk.py http://127.0.0.1:8787
+    python otel_sdk.py http://127.0.0.1:8787 TOKEN
 
 Prints the totals as JSON; ends with an error when one differs.
 """
@@ -33,6 +33,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, set_span_in_context
 
 URL = sys.argv[1]
+TOKEN = {"authorization": f"Bearer {sys.argv[2]}"}
 CALLS = 200
 MARK = "MARKED PROMPT TEXT"
 HEADER = "x-spendlake-organization"
@@ -132,24 +133,24 @@ def hexadecimal(node):
 
 def post_json(path, message, organization):
     body = json.dumps(hexadecimal(MessageToDict(message, use_integers_for_enums=True))).encode()
-    headers = {"content-type": "application/json", HEADER: organization}
+    headers = {**TOKEN, "content-type": "application/json", HEADER: organization}
     with urllib.request.urlopen(urllib.request.Request(URL + path, body, headers)) as answer:
         assert json.load(answer) == {}, path
 
 
 def send_protobuf(organization, sent):
     resource = Resource.create({"service.name": "claude-code", "spendlake.organization_id": organization})
-    headers = {HEADER: organization}
+    headers = {**TOKEN, HEADER: organization}
     tracers = TracerProvider(resource=Resource.create({"service.name": "support-bot"}))
     spans = OTLPSpanExporter(URL + "/v1/traces", headers=headers, compression=Compression.Gzip)
     tracers.add_span_processor(BatchSpanProcessor(spans))
     make_spans(tracers.get_tracer("client"), sent)
     tracers.shutdown()
     loggers = LoggerProvider(resource=resource)
-    loggers.add_log_record_processor(BatchLogRecordProcessor(OTLPLogExporter(URL + "/v1/logs")))
+    loggers.add_log_record_processor(BatchLogRecordProcessor(OTLPLogExporter(URL + "/v1/logs", headers=TOKEN)))
     make_logs(loggers.get_logger("com.anthropic.claude_code.events"), sent)
     loggers.shutdown()
-    reader = PeriodicExportingMetricReader(OTLPMetricExporter(URL + "/v1/metrics"))
+    reader = PeriodicExportingMetricReader(OTLPMetricExporter(URL + "/v1/metrics", headers=TOKEN))
     meters = MeterProvider([reader], resource=resource)
     meters.get_meter("claude_code").create_counter("claude_code.cost.usage").add(99.5)
     assert meters.force_flush(), "the metrics were not taken"
@@ -177,7 +178,7 @@ def send_json(organization, sent):
 
 def check(organization, sent):
     path = f"{URL}/api/organizations/{organization}/analytics/summary?range=7d"
-    with urllib.request.urlopen(path) as answer:
+    with urllib.request.urlopen(urllib.request.Request(path, headers=TOKEN)) as answer:
         found = json.load(answer)
     for name, expected in sent.items():
         value = found[name] if isinstance(expected, int) else Decimal(found[name])

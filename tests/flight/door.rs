@@ -91,9 +91,7 @@ impl Door {
         let stop = CancellationToken::new();
         let (served, stopped) = (Arc::clone(&app.app), stop.clone().cancelled_owned());
         let serving =
-            tokio::spawn(
-                async move { served.serve_flight(listener, logins, None, tls, stopped).await },
-            );
+            tokio::spawn(async move { served.serve_flight(listener, logins, tls, stopped).await });
         Self { app, address, people, stop, serving }
     }
 

@@ -1,5 +1,6 @@
 //! The whole program in this process, asked through its routes.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Request, header};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
+use spendlake::access::{Principal, TokenRequest};
 use spendlake::app::App;
 use spendlake::clock::ManualClock;
 use spendlake::config::Config;
@@ -21,6 +23,8 @@ pub(crate) struct TestApp {
     config: Config,
     router: Router,
     folder: tempfile::TempDir,
+    /// Tokens of super admins, by name.
+    tokens: tokio::sync::Mutex<BTreeMap<String, String>>,
 }
 
 /// An answer, read to its end.
@@ -78,7 +82,7 @@ impl TestApp {
         let clock = Arc::new(ManualClock::new(noon()));
         let app = App::open(&config, clock.clone()).await.expect("the app opens");
         let router = app.service().expect("routes");
-        Self { app, clock, config, router, folder }
+        Self { app, clock, config, router, folder, tokens: Default::default() }
     }
 
     pub(crate) fn data_dir(&self) -> &Path {
@@ -114,7 +118,39 @@ impl TestApp {
         self.router = self.app.service().expect("routes");
     }
 
-    pub(crate) async fn request(&self, request: Request<Body>) -> Answer {
+    /// As this machine's operator, unless the request shows who it is from.
+    pub(crate) async fn request(&self, mut request: Request<Body>) -> Answer {
+        let shows = [header::AUTHORIZATION, header::COOKIE];
+        if !shows.iter().any(|name| request.headers().contains_key(name)) {
+            let bearer = format!("Bearer {}", self.app.operator_token().secret());
+            let bearer = bearer.parse().expect("a header");
+            request.headers_mut().insert(header::AUTHORIZATION, bearer);
+        }
+        self.request_as_it_is(request).await
+    }
+
+    /// A token of a super admin of this name, the same each time.
+    pub(crate) async fn token(&self, name: &str) -> String {
+        let mut tokens = self.tokens.lock().await;
+        if let Some(token) = tokens.get(name) {
+            return token.clone();
+        }
+        let operator = Principal::operator();
+        let request = TokenRequest {
+            name: name.to_owned(),
+            grants: operator.grants().to_vec(),
+            scopes: None,
+            expires_at: None,
+            owned: None,
+        };
+        let made = self.app.authenticator().create_token(&operator, request).await;
+        let token = made.expect("a token").secret;
+        tokens.insert(name.to_owned(), token.clone());
+        token
+    }
+
+    /// With no credential but what the request shows.
+    pub(crate) async fn request_as_it_is(&self, request: Request<Body>) -> Answer {
         let answer = self.router.clone().oneshot(request).await.expect("an answer");
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
         let body = axum::body::to_bytes(answer.into_body(), usize::MAX).await.expect("a body");

@@ -12,11 +12,30 @@ pub(crate) struct Server {
     pub(crate) client: Client,
 }
 
-/// Who talks to a server.
-#[derive(Clone, Default)]
+/// Who talks to a server: a super admin, by a token that outlives its restarts.
+#[derive(Clone)]
 pub(crate) struct Client {
     pub(crate) url: String,
     pub(crate) http: reqwest::Client,
+}
+
+/// The super admin's token of every server that these tests start.
+pub(crate) const ADMIN_TOKEN: &str = "a-token-that-only-the-tests-know-0001";
+
+impl Default for Client {
+    fn default() -> Self {
+        Self { url: String::new(), http: http_client(Some(ADMIN_TOKEN)) }
+    }
+}
+
+/// An HTTP client that shows this token.
+pub(crate) fn http_client(token: Option<&str>) -> reqwest::Client {
+    // reqwest takes the process's provider of cryptography.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let bearer = token.map(|token| format!("Bearer {token}").parse().expect("a header"));
+    let headers = bearer.map(|value| (reqwest::header::AUTHORIZATION, value));
+    let builder = reqwest::Client::builder().default_headers(headers.into_iter().collect());
+    builder.build().expect("a client")
 }
 
 /// How long a start may take before the test gives up.
@@ -56,6 +75,7 @@ impl Server {
             .arg(data_dir)
             .args(["--flush-interval-seconds", "1"])
             .env("SPENDLAKE_LOG", "warn")
+            .env("SPENDLAKE_INIT_ADMIN_TOKEN", ADMIN_TOKEN)
             .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -66,7 +86,7 @@ impl Server {
         let deadline = Instant::now() + Duration::from_secs(START_SECONDS_MAX);
         loop {
             if let Some(running) = spendlake::app::running_server(data_dir) {
-                server.client.url = format!("http://{}", running.address);
+                server.client.url = running.url();
                 return server;
             }
             assert!(server.is_running(), "the server ended before it listened");

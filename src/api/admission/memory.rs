@@ -121,15 +121,16 @@ fn refusal(of_share: bool, bytes_max: usize) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::{Origin, Permissions, Principal};
+    use crate::api::gate::ClientAddress;
 
     const MIB: usize = 1 << 20;
 
     fn sender(token: &'static str) -> Sender {
-        let mut headers = axum::http::HeaderMap::new();
-        if !token.is_empty() {
-            headers.insert("authorization", axum::http::HeaderValue::from_static(token));
-        }
-        Sender::of(&headers, None)
+        let headers = axum::http::HeaderMap::new();
+        let principal = Principal::new(token, token, Origin::Token, vec![], Permissions::ALL);
+        let principal = (!token.is_empty()).then_some(&principal);
+        Sender::of(principal, &headers, ClientAddress::default())
     }
 
     /// Bodies of `bytes` each until one finds no room.

@@ -1,22 +1,23 @@
-//! Who sends a request, as far as can be told while nobody has to say.
+//! Who sends a request: whom limits count against.
 
 use std::convert::Infallible;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
 
-use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::extract::FromRequestParts;
+use axum::http::HeaderMap;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
 use sha2::{Digest, Sha256};
 
+use crate::access::{Origin, Principal};
+use crate::api::caller::Caller;
+use crate::api::gate::ClientAddress;
 use crate::api::ingest::ORGANIZATION_HEADER;
 
 /// What a sender is known by, the surest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum KnownBy {
-    /// The `Authorization` header. It is not checked yet, so this tells
-    /// senders apart and keeps nobody out.
-    Token,
+    /// Its principal: the token, account or issuer's subject.
+    Principal,
     /// The organization that the request names for its events.
     Organization,
     /// The address it comes from.
@@ -38,15 +39,20 @@ impl Sender {
         Self { known_by, digest }
     }
 
-    pub(super) fn of(headers: &HeaderMap, peer: Option<SocketAddr>) -> Self {
-        if let Some(token) = headers.get(header::AUTHORIZATION) {
-            return Self::new(KnownBy::Token, token.as_bytes());
+    /// Where nobody has to say who they are, the organization tells senders
+    /// apart, and else the address.
+    pub(super) fn of(
+        principal: Option<&Principal>,
+        headers: &HeaderMap,
+        address: ClientAddress,
+    ) -> Self {
+        if let Some(principal) = principal.filter(|one| one.origin() != Origin::Anonymous) {
+            return Self::new(KnownBy::Principal, principal.id().as_bytes());
         }
         if let Some(organization) = headers.get(ORGANIZATION_HEADER) {
             return Self::new(KnownBy::Organization, organization.as_bytes().trim_ascii());
         }
-        let network = peer.map(|peer| network_of(peer.ip())).unwrap_or_default();
-        Self::new(KnownBy::Address, &network)
+        Self::new(KnownBy::Address, &address.network())
     }
 
     /// Whether the request says itself who sends it: others may share an
@@ -58,24 +64,16 @@ impl Sender {
     /// The sender in words for a message.
     pub(super) fn in_words(&self) -> &'static str {
         match self.known_by {
-            KnownBy::Token => "the token of this request",
+            KnownBy::Principal => "the sender of this request",
             KnownBy::Organization => "the organization of this request",
             KnownBy::Address => "the address of this request",
         }
     }
 }
 
-/// An IPv4 address, or the /64 of an IPv6 one: one host has all of it.
-fn network_of(address: IpAddr) -> Vec<u8> {
-    match address.to_canonical() {
-        IpAddr::V4(address) => address.octets().to_vec(),
-        IpAddr::V6(address) => address.octets()[..8].to_vec(),
-    }
-}
-
 impl fmt::Debug for Sender {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The digest of a short token would give it away.
+        // The digest of a short name would give it away.
         formatter.debug_struct("Sender").field("known_by", &self.known_by).finish_non_exhaustive()
     }
 }
@@ -84,8 +82,9 @@ impl<S: Sync> FromRequestParts<S> for Sender {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-        Ok(Self::of(&parts.headers, peer.map(|peer| peer.0)))
+        let principal = parts.extensions.get::<Caller>().map(|caller| &*caller.0);
+        let address = parts.extensions.get::<ClientAddress>().copied().unwrap_or_default();
+        Ok(Self::of(principal, &parts.headers, address))
     }
 }
 
@@ -94,36 +93,43 @@ mod tests {
     use axum::http::HeaderValue;
 
     use super::*;
+    use crate::access::Permissions;
 
-    fn sender(pairs: &[(&'static str, &'static str)], peer: &str) -> Sender {
-        let pairs = pairs.iter().map(|(name, value)| {
-            (header::HeaderName::from_static(name), HeaderValue::from_static(value))
-        });
-        Sender::of(&pairs.collect(), peer.parse().ok())
+    fn principal(id: &str, origin: Origin) -> Principal {
+        Principal::new(id, "a name", origin, Vec::new(), Permissions::ALL)
+    }
+
+    fn sender(principal: Option<&Principal>, organization: &str, address: &str) -> Sender {
+        let mut headers = HeaderMap::new();
+        if !organization.is_empty() {
+            let value = HeaderValue::from_str(organization).expect("a value");
+            headers.insert(ORGANIZATION_HEADER, value);
+        }
+        Sender::of(principal, &headers, ClientAddress(address.parse().ok()))
     }
 
     #[test]
-    fn a_token_tells_senders_apart_before_an_organization_and_that_before_an_address() {
-        let (token, organization) =
-            (("authorization", "Bearer a"), (ORGANIZATION_HEADER, "0190a3c2"));
-        let here = "127.0.0.1:1";
-        assert_eq!(sender(&[token, organization], here), sender(&[token], "127.0.0.2:1"));
-        assert_ne!(sender(&[token], here), sender(&[("authorization", "Bearer b")], here));
-        assert_eq!(sender(&[organization], here), sender(&[organization], "127.0.0.2:1"));
-        assert_ne!(sender(&[organization], here), sender(&[], here));
+    fn a_principal_is_one_sender_whatever_it_names_and_wherever_it_is() {
+        let (one, other) = (principal("t1", Origin::Token), principal("t2", Origin::Token));
+        let known = sender(Some(&one), "0190a3c2", "127.0.0.1");
+        assert_eq!(known, sender(Some(&one), "", "127.0.0.2"));
+        assert_ne!(known, sender(Some(&other), "0190a3c2", "127.0.0.1"));
     }
 
     #[test]
-    fn ports_and_the_hosts_part_of_an_address_do_not_matter() {
-        assert_eq!(sender(&[], "127.0.0.1:1"), sender(&[], "127.0.0.1:2"));
-        assert_eq!(sender(&[], "[::ffff:127.0.0.1]:1"), sender(&[], "127.0.0.1:2"));
-        assert_eq!(sender(&[], "[2001:db8::1]:1"), sender(&[], "[2001:db8::2]:1"));
-        assert_ne!(sender(&[], "[2001:db8::1]:1"), sender(&[], "[2001:db8:0:1::1]:1"));
+    fn nobody_is_told_apart_by_organization_and_else_by_address() {
+        let nobody = principal("anonymous", Origin::Anonymous);
+        for nobody in [None, Some(&nobody)] {
+            let named = sender(nobody, "0190a3c2", "127.0.0.1");
+            assert_eq!(named, sender(nobody, "0190a3c2", "127.0.0.2"));
+            assert_ne!(named, sender(nobody, "", "127.0.0.1"));
+            assert_ne!(sender(nobody, "", "127.0.0.1"), sender(nobody, "", "127.0.0.2"));
+        }
     }
 
     #[test]
-    fn a_token_never_shows() {
-        let shown = format!("{:?}", sender(&[("authorization", "Bearer secret")], ""));
-        assert_eq!(shown, "Sender { known_by: Token, .. }");
+    fn what_it_is_known_by_never_shows() {
+        let shown = format!("{:?}", sender(Some(&principal("secret", Origin::Token)), "", ""));
+        assert_eq!(shown, "Sender { known_by: Principal, .. }");
     }
 }

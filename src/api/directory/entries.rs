@@ -8,12 +8,14 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use super::read::{faulty, fields, organization_of};
+use super::visible::sees;
 use super::wire::{ApiKey, Named, Organization, Team, Thing};
 use super::{DirectoryDoor, audit, store};
+use crate::api::caller::Caller;
 use crate::api::problem::Problem;
 use crate::directory::exchange::json;
 use crate::directory::{Change, DirectoryKind, Record, RecordKind, unknown};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 
 /// Documents and declares the three routes of one thing of a kind.
 macro_rules! thing_routes {
@@ -28,9 +30,10 @@ macro_rules! thing_routes {
         )]
         pub(crate) async fn $get(
             State(door): State<DirectoryDoor>,
+            caller: Caller,
             Path(($($id,)+)): Path<$ids>,
         ) -> Result<Response, Problem> {
-            get(&door, PathName::of(DirectoryKind::$kind, [$(&$id),+].as_slice())?)
+            get(&door, &caller, PathName::of(DirectoryKind::$kind, [$(&$id),+].as_slice())?)
         }
 
         #[doc = concat!("Adds ", $thing, " or replaces it. What is left out is none; a new name holds from now on.")]
@@ -44,12 +47,13 @@ macro_rules! thing_routes {
         )]
         pub(crate) async fn $put(
             State(door): State<DirectoryDoor>,
+            caller: Caller,
             Path(($($id,)+)): Path<$ids>,
             headers: HeaderMap,
             body: Result<Bytes, BytesRejection>,
         ) -> Result<Response, Problem> {
             let named = PathName::of(DirectoryKind::$kind, [$(&$id),+].as_slice())?;
-            put(&door, named, &headers, body).await
+            put(&door, caller, named, &headers, body).await
         }
 
         #[doc = concat!("Deletes ", $thing, " from now on; its name and its past stay.")]
@@ -59,9 +63,10 @@ macro_rules! thing_routes {
         )]
         pub(crate) async fn $delete(
             State(door): State<DirectoryDoor>,
+            caller: Caller,
             Path(($($id,)+)): Path<$ids>,
         ) -> Result<Response, Problem> {
-            delete(&door, PathName::of(DirectoryKind::$kind, [$(&$id),+].as_slice())?).await
+            delete(&door, caller, PathName::of(DirectoryKind::$kind, [$(&$id),+].as_slice())?).await
         }
     };
 }
@@ -168,16 +173,18 @@ impl PathName {
     }
 }
 
-fn get(door: &DirectoryDoor, named: PathName) -> Result<Response, Problem> {
+fn get(door: &DirectoryDoor, caller: &Caller, named: PathName) -> Result<Response, Problem> {
     let directory = store(door)?.shared().load();
     let PathName { kind, organization_id, id } = &named;
     let entry = directory.get(*kind, organization_id, id);
+    let entry = entry.filter(|entry| sees(&caller.reads(), &directory, entry));
     let entry = entry.ok_or_else(|| unknown(*kind, organization_id, id))?;
     Ok(Json(Thing::from(entry)).into_response())
 }
 
 async fn put(
     door: &DirectoryDoor,
+    caller: Caller,
     named: PathName,
     headers: &HeaderMap,
     body: Result<Bytes, BytesRejection>,
@@ -195,11 +202,19 @@ async fn put(
     };
     let thing = Thing::from(&entry);
     let (action, subject) = (format!("{}.put", named.kind.as_str()), named.subject());
+    // An organization's admin changes it; only the platform's adds one.
+    let may_create = named.kind != DirectoryKind::Organization || caller.check_platform().is_ok();
     let change = store.edit(move |edit| {
         let details = json(&Record::Entry(entry.clone()));
+        if !may_create && edit.directory().get(named.kind, &named.id, &named.id).is_none() {
+            return Err(Error::new(
+                ErrorKind::Forbidden,
+                "a new organization needs platform:manage; a super admin adds it",
+            ));
+        }
         let change = edit.put(entry)?;
         if change != Change::Unchanged {
-            edit.audit(audit(action, subject, details));
+            edit.audit(audit(&caller, action, subject, details));
         }
         Ok(change)
     });
@@ -210,13 +225,17 @@ async fn put(
     Ok((status, Json(thing)).into_response())
 }
 
-async fn delete(door: &DirectoryDoor, named: PathName) -> Result<Response, Problem> {
+async fn delete(
+    door: &DirectoryDoor,
+    caller: Caller,
+    named: PathName,
+) -> Result<Response, Problem> {
     let ended = store(door)?.edit(move |edit| {
         let before = edit.directory().get(named.kind, &named.organization_id, &named.id).cloned();
         let entry = edit.end(named.kind, &named.organization_id, &named.id)?;
         if before.as_ref() != Some(&entry) {
             let action = format!("{}.delete", named.kind.as_str());
-            edit.audit(audit(action, named.subject(), serde_json::Value::Null));
+            edit.audit(audit(&caller, action, named.subject(), serde_json::Value::Null));
         }
         Ok(entry)
     });

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 
 use super::read::media_type;
 use super::{DirectoryDoor, audit, store};
+use crate::api::caller::Caller;
 use crate::api::params::Params;
 use crate::api::problem::Problem;
 use crate::directory::exchange::{self, FileFormat};
@@ -45,6 +46,7 @@ pub(crate) struct ImportAnswer {
 )]
 pub(crate) async fn import_directory(
     State(door): State<DirectoryDoor>,
+    caller: Caller,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<ImportAnswer>, Problem> {
@@ -74,7 +76,12 @@ pub(crate) async fn import_directory(
         let report = exchange::import(edit, records)?;
         if report.created + report.changed > 0 {
             let details = serde_json::to_value(report).internal("writing down an import")?;
-            edit.audit(audit("directory.import".to_owned(), "directory".to_owned(), details));
+            edit.audit(audit(
+                &caller,
+                "directory.import".to_owned(),
+                "directory".to_owned(),
+                details,
+            ));
         }
         Ok(report)
     });

@@ -6,8 +6,10 @@ use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::read::organization_of;
+use super::visible::sees;
 use super::wire::{ApiKey, Named, Organization, Team, Thing};
 use super::{DirectoryDoor, store};
+use crate::api::caller::Caller;
 use crate::api::cursor::{decode_id, encode_id, request_hash};
 use crate::api::list_params::limit;
 use crate::api::params::Params;
@@ -55,10 +57,11 @@ macro_rules! thing_list {
         )]
         pub(crate) async fn $name(
             State(door): State<DirectoryDoor>,
+            caller: Caller,
             Path(id): Path<String>,
             RawQuery(query): RawQuery,
         ) -> Result<Json<ThingPage>, Problem> {
-            of_organization(&door, DirectoryKind::$kind, &id, query.as_deref())
+            of_organization(&door, &caller, (DirectoryKind::$kind, &id), query.as_deref())
         }
     };
 }
@@ -90,23 +93,26 @@ pub(crate) struct OrganizationPage {
     next_cursor: Option<String>,
 }
 
-/// Every organization.
+/// Every organization that whoever asks reads anything of.
 #[utoipa::path(
     get, path = "/api/organizations", tag = "directory", params(PageParams),
     responses((status = 200, body = OrganizationPage), (status = 400, body = Problem))
 )]
 pub(crate) async fn list_organizations(
     State(door): State<DirectoryDoor>,
+    caller: Caller,
     RawQuery(query): RawQuery,
 ) -> Result<Json<ThingPage>, Problem> {
     let directory = store(&door)?.shared().load();
-    page(directory.organizations(), "organizations", query.as_deref())
+    let reach = caller.reads();
+    let seen = directory.organizations().filter(|entry| sees(&reach, &directory, entry));
+    page(seen, "organizations", query.as_deref())
 }
 
 fn of_organization(
     door: &DirectoryDoor,
-    kind: DirectoryKind,
-    path_id: &str,
+    caller: &Caller,
+    (kind, path_id): (DirectoryKind, &str),
     query: Option<&str>,
 ) -> Result<Json<ThingPage>, Problem> {
     let id = organization_of(path_id)?;
@@ -114,7 +120,9 @@ fn of_organization(
     if directory.get(DirectoryKind::Organization, &id, &id).is_none() {
         return Err(unknown(DirectoryKind::Organization, &id, &id).into());
     }
-    page(directory.entries(kind, &id), &format!("{} of {id}", kind.as_str()), query)
+    let reach = caller.reads();
+    let seen = directory.entries(kind, &id).filter(|entry| sees(&reach, &directory, entry));
+    page(seen, &format!("{} of {id}", kind.as_str()), query)
 }
 
 /// The page that `query` asks for. `list` names the list that the cursor

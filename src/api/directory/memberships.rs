@@ -10,8 +10,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::read::{faulty, fields, organization_of};
+use super::visible::{sees, sees_membership};
 use super::wire::MembershipAnswer;
 use super::{DirectoryDoor, audit, store};
+use crate::api::caller::Caller;
 use crate::api::params::Params;
 use crate::api::problem::Problem;
 use crate::directory::exchange::json;
@@ -34,14 +36,18 @@ pub(crate) struct Memberships {
 )]
 pub(crate) async fn list_memberships(
     State(door): State<DirectoryDoor>,
+    caller: Caller,
     Path((id, user)): Path<(String, String)>,
 ) -> Result<Json<Memberships>, Problem> {
     let organization_id = organization_of(&id)?;
     let directory = store(&door)?.shared().load();
-    if directory.get(DirectoryKind::User, &organization_id, &user).is_none() {
+    let reach = caller.reads();
+    let entry = directory.get(DirectoryKind::User, &organization_id, &user);
+    if entry.is_none_or(|entry| !sees(&reach, &directory, entry)) {
         return Err(unknown(DirectoryKind::User, &organization_id, &user).into());
     }
-    let items = directory.memberships(&organization_id, &user).iter().map(MembershipAnswer::from);
+    let memberships = directory.memberships(&organization_id, &user).iter();
+    let items = memberships.filter(|one| sees_membership(&reach, one)).map(MembershipAnswer::from);
     Ok(Json(Memberships { items: items.collect(), next_cursor: None }))
 }
 
@@ -59,6 +65,7 @@ pub(crate) async fn list_memberships(
 )]
 pub(crate) async fn put_membership(
     State(door): State<DirectoryDoor>,
+    caller: Caller,
     Path((id, user)): Path<(String, String)>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
@@ -82,7 +89,7 @@ pub(crate) async fn put_membership(
         let details = json(&record);
         let change = edit.put_record(record)?;
         if change != Change::Unchanged {
-            edit.audit(audit("membership.put".to_owned(), subject, details));
+            edit.audit(audit(&caller, "membership.put".to_owned(), subject, details));
         }
         Ok::<_, Error>(Ok::<_, Fault>((change, answer)))
     });
@@ -103,6 +110,7 @@ pub(crate) async fn put_membership(
 )]
 pub(crate) async fn delete_membership(
     State(door): State<DirectoryDoor>,
+    caller: Caller,
     Path((id, user)): Path<(String, String)>,
     RawQuery(query): RawQuery,
 ) -> Result<Json<Memberships>, Problem> {
@@ -119,7 +127,7 @@ pub(crate) async fn delete_membership(
         let ended = edit.end_memberships(&organization_id, &user, &team_id)?;
         let subject = format!("organization/{organization_id}/user/{user}");
         let details = serde_json::json!({ "team_id": team_id });
-        edit.audit(audit("membership.delete".to_owned(), subject, details));
+        edit.audit(audit(&caller, "membership.delete".to_owned(), subject, details));
         Ok(ended)
     });
     let items = ended.await?.iter().map(MembershipAnswer::from).collect();

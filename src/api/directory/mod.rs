@@ -6,6 +6,7 @@ mod file;
 mod lists;
 mod memberships;
 mod read;
+mod visible;
 mod wire;
 
 use std::sync::{Arc, OnceLock};
@@ -14,14 +15,12 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::ApiState;
+use super::caller::Caller;
 use crate::directory::{Audit, DirectoryStore};
 use crate::error::Result;
 
 /// The directory's store; empty until it is opened.
 pub type DirectoryDoor = Arc<OnceLock<Arc<DirectoryStore>>>;
-
-/// Who the audit log says it was.
-const ACTOR: &str = "api";
 
 /// Every route, over `door`.
 pub(super) fn routes(door: DirectoryDoor) -> OpenApiRouter<ApiState> {
@@ -58,6 +57,6 @@ fn store(door: &DirectoryDoor) -> Result<&Arc<DirectoryStore>> {
     door.get().ok_or_else(super::not_ready)
 }
 
-fn audit(action: String, subject: String, details: serde_json::Value) -> Audit {
-    Audit { actor: ACTOR.to_owned(), action, subject, details }
+fn audit(caller: &Caller, action: String, subject: String, details: serde_json::Value) -> Audit {
+    Audit { actor: caller.actor(), action, subject, details }
 }

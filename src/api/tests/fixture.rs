@@ -11,6 +11,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tower::ServiceExt;
 
+use crate::api::gate::open_gate;
 use crate::api::{ApiState, routes, serve};
 use crate::clock::ManualClock;
 use crate::config::Config;
@@ -78,7 +79,7 @@ impl Server {
         let take_view = Box::new(move || Ok(Arc::clone(&view)));
         let clock = Arc::new(ManualClock::new(time("2026-03-15T23:30:00Z")));
         let state = ApiState::new(Arc::new(queries), engine, take_view, clock);
-        Self { router: serve(routes(), state).expect("router"), _folder: folder }
+        Self { router: serve(routes(), state, open_gate()).expect("router"), _folder: folder }
     }
 
     pub(super) async fn send(&self, request: Request<Body>) -> Answer {

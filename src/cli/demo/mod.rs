@@ -20,7 +20,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Days, NaiveDate};
 use clap::{ArgAction, Args};
 
-use super::serve::{listen, stop_signal};
+use super::serve::{listen, stop_signal, warn_of_anonymous};
 use super::{Outcome, Session};
 use crate::app::{App, running_server};
 use crate::config::Config;
@@ -70,7 +70,8 @@ pub fn demo_directory(options: &DemoOptions) -> Result<Directory> {
 ///
 /// The figures are generated: the same seed and day give the same events.
 /// Where the two public request traces are found they are loaded as well, each
-/// as an organization of its own. A second start uses what the first one
+/// as an organization of its own. Nobody is asked who they are, so it stays
+/// on this machine. A second start uses what the first one
 /// loaded, and one that was interrupted goes on. Delete the folder to be rid
 /// of it.
 #[derive(Debug, Args)]
@@ -101,13 +102,16 @@ pub(super) struct DemoArgs {
 
 impl DemoArgs {
     pub(super) async fn run(self, mut session: Session) -> Result<Outcome> {
-        let Session { config, flags, clock } = &mut session;
+        let Session { config, flags, clock, .. } = &mut session;
         if flags.data_dir.is_none() && config.data_dir == Config::default().data_dir {
             config.data_dir = PathBuf::from("demo-data");
         }
+        // Sample data is nobody's: two commands, and no token, are enough.
+        config.insecure_anonymous = true;
+        config.check()?;
         if let Some(server) = running_server(&config.data_dir) {
             eprintln!("the demo is being served already");
-            print_pointers(&format!("http://{}", server.address), &config.data_dir);
+            print_pointers(&server.url(), &config.data_dir);
             return Ok(Outcome::Done);
         }
         let wanted = DemoOptions {
@@ -137,6 +141,7 @@ impl DemoArgs {
         let listener = listen(config.listen).await?;
         let address = listener.local_addr().internal("reading the address")?;
         print_pointers(&format!("http://{address}"), &config.data_dir);
+        warn_of_anonymous(config.insecure_anonymous);
         app.serve(listener, stop_signal()).await?;
         Ok(Outcome::Done)
     }

@@ -4,6 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 use sqlx::AnyConnection;
+use sqlx::any::AnyRow;
 use uuid::{ContextV7, Timestamp, Uuid};
 
 use super::load::{text, time};
@@ -33,18 +34,46 @@ impl DirectoryStore {
             .fetch_all(&self.pool)
             .await
             .map_err(unavailable)?;
-        let read = |row| {
-            let details = text(row, "details")?;
-            let audit = Audit {
-                actor: text(row, "actor")?,
-                action: text(row, "action")?,
-                subject: text(row, "subject")?,
-                details: serde_json::from_str(&details).internal("reading the audit log")?,
-            };
-            Ok(AuditRecord { id: text(row, "id")?, at: time(row, "at")?, audit })
-        };
-        rows.iter().map(read).collect()
+        rows.iter().map(record).collect()
     }
+
+    /// The same of the lines of these organizations alone.
+    pub async fn list_audit_of<'a>(
+        &self,
+        organization_ids: impl IntoIterator<Item = &'a str>,
+        before: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<AuditRecord>> {
+        let statement = include_str!("../../../queries/directory/audit_of_organization.sql");
+        let mut records = Vec::new();
+        for organization_id in organization_ids {
+            let rows = sqlx::query(statement)
+                .bind(before.unwrap_or(AFTER_ALL))
+                .bind(i64::from(limit))
+                .bind(organization_id)
+                .fetch_all(&self.pool)
+                .await
+                .map_err(unavailable)?;
+            for row in &rows {
+                records.push(record(row)?);
+            }
+            // The rows of several are merged; more than asked for is of no use.
+            records.sort_by(|one, other| other.id.cmp(&one.id));
+            records.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        }
+        Ok(records)
+    }
+}
+
+fn record(row: &AnyRow) -> Result<AuditRecord> {
+    let details = text(row, "details")?;
+    let audit = Audit {
+        actor: text(row, "actor")?,
+        action: text(row, "action")?,
+        subject: text(row, "subject")?,
+        details: serde_json::from_str(&details).internal("reading the audit log")?,
+    };
+    Ok(AuditRecord { id: text(row, "id")?, at: time(row, "at")?, audit })
 }
 
 /// Ids of lines: they sort by time, and within a millisecond by a counter.
@@ -72,6 +101,7 @@ pub(super) async fn append(
         .bind(&audit.action)
         .bind(&audit.subject)
         .bind(audit.details.to_string())
+        .bind(audit.organization_id().unwrap_or_default())
         .execute(connection)
         .await
         .map(|_| ())

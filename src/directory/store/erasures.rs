@@ -87,6 +87,7 @@ async fn replace_user(connection: &mut AnyConnection, erasure: &Erasure) -> Resu
     let quoted = |id: &str| serde_json::Value::from(id).to_string();
     // A wildcard of LIKE stands for itself too.
     let pattern = format!("%{}%", quoted(user_id).replace(['%', '\\'], "_"));
+    let anywhere = format!("%{}%", pattern.trim_matches(['%', '"']));
     for statement in [
         statement!("forget_add_user")
             .bind(pseudonym)
@@ -104,6 +105,7 @@ async fn replace_user(connection: &mut AnyConnection, erasure: &Erasure) -> Resu
             .bind(quoted(user_id))
             .bind(quoted(pseudonym))
             .bind(pattern),
+        statement!("forget_in_statements").bind(anywhere).bind(organization_id),
     ] {
         statement.execute(&mut *connection).await.map_err(unavailable)?;
     }

@@ -161,11 +161,11 @@ pub(super) fn text(row: &AnyRow, column: &str) -> Result<String> {
     row.try_get(column).internal(format!("reading the directory's column {column}"))
 }
 
-fn optional_text(row: &AnyRow, column: &str) -> Result<Option<String>> {
+pub(super) fn optional_text(row: &AnyRow, column: &str) -> Result<Option<String>> {
     row.try_get(column).internal(format!("reading the directory's column {column}"))
 }
 
-fn number(row: &AnyRow, column: &str) -> Result<i64> {
+pub(super) fn number(row: &AnyRow, column: &str) -> Result<i64> {
     row.try_get(column).internal(format!("reading the directory's column {column}"))
 }
 
@@ -174,7 +174,7 @@ pub(super) fn time(row: &AnyRow, column: &str) -> Result<DateTime<Utc>> {
     DateTime::from_timestamp_micros(micros).ok_or_else(|| damaged(column, &micros.to_string()))
 }
 
-fn optional_time(row: &AnyRow, column: &str) -> Result<Option<DateTime<Utc>>> {
+pub(super) fn optional_time(row: &AnyRow, column: &str) -> Result<Option<DateTime<Utc>>> {
     let micros: Option<i64> =
         row.try_get(column).internal(format!("reading the directory's column {column}"))?;
     let read = |micros: i64| {
@@ -183,6 +183,6 @@ fn optional_time(row: &AnyRow, column: &str) -> Result<Option<DateTime<Utc>>> {
     micros.map(read).transpose()
 }
 
-fn damaged(column: &str, value: &str) -> Error {
+pub(super) fn damaged(column: &str, value: &str) -> Error {
     Error::internal(format!("the directory's database has {value:?} in column {column}"))
 }

@@ -4,7 +4,10 @@
 
 mod audit;
 mod closings;
+mod credential_rows;
+mod credentials;
 mod erasures;
+mod hex;
 mod load;
 mod write;
 
@@ -15,8 +18,10 @@ use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{AnyPool, Row as _};
 
 use audit::AuditIds;
+use credentials::SharedCredentials;
 
 pub use closings::Closing;
+pub use credentials::CredentialUse;
 pub use erasures::Erasure;
 
 use super::edit::Edit;
@@ -46,6 +51,7 @@ pub struct DirectoryStore {
     /// Whether other nodes may change it as well.
     polls: bool,
     audit_ids: AuditIds,
+    credentials: SharedCredentials,
 }
 
 impl DirectoryStore {
@@ -81,8 +87,10 @@ impl DirectoryStore {
         migrations.run(&pool).await.context(ErrorKind::Unavailable, doing())?;
         let turn = tokio::sync::Mutex::new(());
         let audit_ids = AuditIds::default();
-        let store = Self { pool, shared, clock, turn, polls: place.polls, audit_ids };
+        let credentials = SharedCredentials::default();
+        let store = Self { pool, shared, clock, turn, polls: place.polls, audit_ids, credentials };
         store.refresh().await?;
+        store.refresh_credentials().await?;
         Ok(Arc::new(store))
     }
 
@@ -173,6 +181,9 @@ impl DirectoryStore {
             // The last known state serves meanwhile.
             if let Err(error) = self.refresh().await {
                 tracing::warn!(error = error.full_message(), "the directory cannot be read");
+            }
+            if let Err(error) = self.refresh_credentials().await {
+                tracing::warn!(error = error.full_message(), "credentials cannot be read");
             }
         }
     }

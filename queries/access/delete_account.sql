@@ -1,0 +1,2 @@
+-- Removes an account. Parameters: $1 its id.
+DELETE FROM accounts WHERE id = $1;

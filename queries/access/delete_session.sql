@@ -1,0 +1,2 @@
+-- Ends a session. Parameters: $1 its hash.
+DELETE FROM sessions WHERE hash = $1;

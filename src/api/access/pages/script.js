@@ -1,0 +1,43 @@
+
+"use strict";
+const form = document.querySelector("form");
+const button = form.querySelector("button");
+const said = document.querySelector("[role=alert]");
+const done = document.querySelector("[role=status]");
+const code = new URLSearchParams(location.search).get("code");
+if (code && form.elements.code) {
+  form.elements.code.value = code;
+  // The code stays out of the browser's history.
+  history.replaceState(null, "", location.pathname);
+}
+// Where to go on: a path of this server, and nothing else.
+const next = new URLSearchParams(location.search).get("next");
+const target = next && /^\/(?![\/\\])/.test(next) ? next : null;
+form.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  said.textContent = "";
+  button.disabled = true;
+  try {
+    const answer = await fetch(form.getAttribute("action"), {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(Object.fromEntries(new FormData(form))),
+      credentials: "same-origin",
+    });
+    const body = await answer.json();
+    if (!answer.ok) {
+      said.textContent = body.detail || body.title || "That did not work.";
+      return;
+    }
+    if (target) {
+      location.assign(target);
+      return;
+    }
+    form.hidden = true;
+    done.textContent = `You are signed in as ${body.name}.`;
+  } catch {
+    said.textContent = "The server does not answer.";
+  } finally {
+    button.disabled = false;
+  }
+});

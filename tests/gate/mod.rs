@@ -1,0 +1,9 @@
+//! Who gets in, and how far.
+
+mod attempts;
+mod audit;
+mod ingest;
+mod listening;
+mod roles;
+mod table;
+mod walk;
