@@ -168,8 +168,8 @@ impl Target {
     async fn create_account(&self, body: AccountBody) -> Result<AccountAnswer> {
         match self {
             Self::Local(app) => {
-                let request = body.into_request()?;
-                let made = app.authenticator().create_account(&Principal::operator(), request);
+                let (operator, request) = (Principal::operator(), body.into_request()?);
+                let made = app.authenticator().create_account(&operator, request);
                 made.await.map(AccountAnswer::from)
             }
             Self::Server(remote) => remote.post("/api/accounts", &body).await?.json().await,

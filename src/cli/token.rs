@@ -178,7 +178,8 @@ impl Target {
         match self {
             Self::Local(app) => {
                 let request = body.into_request()?;
-                let made = app.authenticator().create_token(&Principal::operator(), request);
+                let operator = Principal::operator();
+                let made = app.authenticator().create_token(&operator, request);
                 made.await.map(MadeTokenAnswer::from)
             }
             Self::Server(remote) => remote.post("/api/tokens", &body).await?.json().await,
@@ -214,7 +215,8 @@ impl Target {
     async fn revoke_token(&self, id: &str) -> Result<TokenAnswer> {
         match self {
             Self::Local(app) => {
-                let revoked = app.authenticator().revoke_token(&Principal::operator(), id);
+                let operator = Principal::operator();
+                let revoked = app.authenticator().revoke_token(&operator, id);
                 revoked.await.map(TokenAnswer::from)
             }
             Self::Server(remote) => {

@@ -64,7 +64,7 @@ fn digest(text: &str) -> String {
     get, path = "/login", tag = "access", security(()),
     responses((status = 200, body = String, content_type = "text/html"))
 )]
-pub(crate) async fn login_page(State(_): State<AccessDoor>) -> Response {
+pub(crate) async fn login_page(State(_door): State<AccessDoor>) -> Response {
     LOGIN.answer()
 }
 
@@ -73,7 +73,7 @@ pub(crate) async fn login_page(State(_): State<AccessDoor>) -> Response {
     get, path = "/setup", tag = "access", security(()),
     responses((status = 200, body = String, content_type = "text/html"))
 )]
-pub(crate) async fn setup_page(State(_): State<AccessDoor>) -> Response {
+pub(crate) async fn setup_page(State(_door): State<AccessDoor>) -> Response {
     SETUP.answer()
 }
 

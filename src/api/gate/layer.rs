@@ -29,7 +29,7 @@ use crate::api::problem::Problem;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::directory::AuditTrail;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 
 /// Finds out whose credential it is.
 #[async_trait]
