@@ -4,9 +4,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
-
-use tokio::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::access::{Principal, Randomness};
 use crate::error::{Error, ErrorKind, Result};
@@ -59,9 +57,8 @@ impl<T: Weighed + Clone> Handles<T> {
 
     /// Keeps `value` for `owner`. `Busy` where it already left as much as it
     /// may, or everybody together did.
-    pub(super) fn insert(&self, owner: &Principal, value: T) -> Result<Handle> {
+    pub(super) fn insert(&self, owner: &Principal, value: T, now: Instant) -> Result<Handle> {
         let handle = self.randomness.bytes()?;
-        let now = Instant::now();
         let mut kept = self.lock();
         kept.retain(|_, one| one.expires > now);
         let bytes = value.bytes();
@@ -73,29 +70,35 @@ impl<T: Weighed + Clone> Handles<T> {
 
     /// What `handle` names, which stays. `NotFound` where it names nothing of
     /// `owner`: another principal's handle looks like none at all.
-    pub(super) fn get(&self, owner: &Principal, handle: &[u8]) -> Result<T> {
+    pub(super) fn get(&self, owner: &Principal, handle: &[u8], now: Instant) -> Result<T> {
         let mut kept = self.lock();
-        let one = self.find(&mut kept, owner, handle)?;
-        one.expires = Instant::now() + self.limits.lifetime;
+        let one = self.find(&mut kept, owner, handle, now)?;
+        one.expires = now + self.limits.lifetime;
         Ok(one.value.clone())
     }
 
     /// Puts `value` in the place of what `handle` names.
-    pub(super) fn replace(&self, owner: &Principal, handle: &[u8], value: T) -> Result<()> {
+    pub(super) fn replace(
+        &self,
+        owner: &Principal,
+        handle: &[u8],
+        value: T,
+        now: Instant,
+    ) -> Result<()> {
         let bytes = value.bytes();
         let mut kept = self.lock();
-        self.find(&mut kept, owner, handle)?;
+        self.find(&mut kept, owner, handle, now)?;
         self.check_room(&kept, owner, bytes, Some(handle))?;
-        let one = self.find(&mut kept, owner, handle)?;
-        one.expires = Instant::now() + self.limits.lifetime;
+        let one = self.find(&mut kept, owner, handle, now)?;
+        one.expires = now + self.limits.lifetime;
         (one.value, one.bytes) = (value, bytes);
         Ok(())
     }
 
     /// What `handle` names, for the last time.
-    pub(super) fn take(&self, owner: &Principal, handle: &[u8]) -> Result<T> {
+    pub(super) fn take(&self, owner: &Principal, handle: &[u8], now: Instant) -> Result<T> {
         let mut kept = self.lock();
-        self.find(&mut kept, owner, handle)?;
+        self.find(&mut kept, owner, handle, now)?;
         kept.remove(handle).map(|one| one.value).ok_or_else(|| self.unknown())
     }
 
@@ -104,8 +107,8 @@ impl<T: Weighed + Clone> Handles<T> {
         kept: &'a mut HashMap<Handle, Kept<T>>,
         owner: &Principal,
         handle: &[u8],
+        now: Instant,
     ) -> Result<&'a mut Kept<T>> {
-        let now = Instant::now();
         let found = kept.get_mut(handle);
         let found = found.filter(|one| one.owner == owner.id() && one.expires > now);
         found.ok_or_else(|| self.unknown())
@@ -200,42 +203,45 @@ mod tests {
     #[test]
     fn a_handle_is_good_for_its_principal_alone() {
         let (handles, ada, eve) = (handles(), principal("ada"), principal("eve"));
-        let handle = handles.insert(&ada, "rows").expect("kept");
-        let foreign = handles.take(&eve, &handle).expect_err("refused");
-        let unknown = handles.take(&eve, &[0; HANDLE_BYTES]).expect_err("refused");
+        let now = Instant::now();
+        let handle = handles.insert(&ada, "rows", now).expect("kept");
+        let foreign = handles.take(&eve, &handle, now).expect_err("refused");
+        let unknown = handles.take(&eve, &[0; HANDLE_BYTES], now).expect_err("refused");
         assert_eq!(foreign.to_string(), unknown.to_string(), "a foreign one looks like none");
-        assert_eq!(handles.get(&ada, &handle).expect("still kept"), "rows");
-        assert_eq!(handles.take(&ada, &handle).expect("taken"), "rows");
-        assert_eq!(handles.take(&ada, &handle).expect_err("gone").kind(), ErrorKind::NotFound);
+        assert_eq!(handles.get(&ada, &handle, now).expect("still kept"), "rows");
+        assert_eq!(handles.take(&ada, &handle, now).expect("taken"), "rows");
+        let error = handles.take(&ada, &handle, now).expect_err("gone");
+        assert_eq!(error.kind(), ErrorKind::NotFound);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_handle_is_forgotten_after_its_lifetime() {
+    #[test]
+    fn a_handle_is_forgotten_after_its_lifetime() {
         let (handles, ada) = (handles(), principal("ada"));
-        let handle = handles.insert(&ada, "rows").expect("kept");
-        tokio::time::advance(Duration::from_secs(59)).await;
-        handles.get(&ada, &handle).expect("use lengthens its life");
-        tokio::time::advance(Duration::from_secs(59)).await;
-        handles.get(&ada, &handle).expect("kept");
-        tokio::time::advance(Duration::from_secs(60)).await;
-        assert_eq!(handles.get(&ada, &handle).expect_err("old").kind(), ErrorKind::NotFound);
-        handles.insert(&ada, "a").expect("room");
+        let begin = Instant::now();
+        let after = |seconds| begin + Duration::from_secs(seconds);
+        let handle = handles.insert(&ada, "rows", begin).expect("kept");
+        handles.get(&ada, &handle, after(59)).expect("use lengthens its life");
+        handles.get(&ada, &handle, after(118)).expect("kept");
+        let error = handles.get(&ada, &handle, after(178)).expect_err("old");
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+        handles.insert(&ada, "a", after(178)).expect("room");
         assert_eq!(handles.lock().len(), 1, "what expired holds no room");
     }
 
     #[test]
     fn a_principal_leaves_no_more_than_its_share() {
         let (handles, ada, eve) = (handles(), principal("ada"), principal("eve"));
-        handles.insert(&ada, "a").expect("kept");
-        let second = handles.insert(&ada, "b").expect("kept");
-        let error = handles.insert(&ada, "c").expect_err("full");
+        let now = Instant::now();
+        handles.insert(&ada, "a", now).expect("kept");
+        let second = handles.insert(&ada, "b", now).expect("kept");
+        let error = handles.insert(&ada, "c", now).expect_err("full");
         assert_eq!(error.kind(), ErrorKind::Busy);
         assert!(error.to_string().contains("left 2 tickets"), "{error}");
-        let error = handles.replace(&ada, &second, "0123456789").expect_err("too many bytes");
+        let error = handles.replace(&ada, &second, "0123456789", now).expect_err("too large");
         assert!(error.to_string().contains("would hold 11 bytes; 10 are kept"), "{error}");
-        handles.replace(&ada, &second, "012345678").expect("room");
-        let error = handles.insert(&eve, "012345").expect_err("no room");
+        handles.replace(&ada, &second, "012345678", now).expect("room");
+        let error = handles.insert(&eve, "012345", now).expect_err("no room");
         assert!(error.to_string().contains("together would hold 16 bytes"), "{error}");
-        handles.insert(&eve, "01234").expect("room");
+        handles.insert(&eve, "01234", now).expect("room");
     }
 }

@@ -6,7 +6,7 @@
 //! alive but its text, and whoever redeems it late gets what is true then.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arrow::datatypes::SchemaRef;
 use arrow_flight::CancelStatus;
@@ -99,7 +99,7 @@ impl Statements {
         caller: &Principal,
         handle: &[u8],
     ) -> Result<Description> {
-        let prepared = self.prepared.get(caller, handle)?;
+        let prepared = self.prepared.get(caller, handle, Instant::now())?;
         self.describe(caller, &prepared.statement.text).await
     }
 
@@ -108,15 +108,16 @@ impl Statements {
         let described = self.describe(caller, &text).await?;
         check_count(described.parameters.len(), 0)?;
         let statement = Arc::new(Statement { text, parameters: Vec::new() });
-        let handle = self.tickets.insert(caller, statement)?;
+        let handle = self.tickets.insert(caller, statement, Instant::now())?;
         Ok(Waiting { handle: to_bytes(handle), columns: Some(described.columns) })
     }
 
     /// A ticket for the rows of a prepared statement with what is bound to it now.
     pub(super) fn issue_prepared(&self, caller: &Principal, handle: &[u8]) -> Result<Waiting> {
-        let Prepared { statement, parameters, columns } = self.prepared.get(caller, handle)?;
+        let Prepared { statement, parameters, columns } =
+            self.prepared.get(caller, handle, Instant::now())?;
         check_count(parameters, statement.parameters.len())?;
-        let handle = self.tickets.insert(caller, statement)?;
+        let handle = self.tickets.insert(caller, statement, Instant::now())?;
         Ok(Waiting { handle: to_bytes(handle), columns })
     }
 
@@ -126,7 +127,7 @@ impl Statements {
         caller: &Principal,
         ticket: &[u8],
     ) -> Result<FlightStream, Status> {
-        let statement = self.tickets.take(caller, ticket)?;
+        let statement = self.tickets.take(caller, ticket, Instant::now())?;
         let handle = Handle::try_from(ticket)
             .map_err(|_| Error::internal("a ticket of a wrong length was found"))?;
         let running = self.running.begin(caller, handle);
@@ -143,7 +144,9 @@ impl Statements {
 
     /// Forgets the ticket, or stops the statement that runs for it.
     pub(super) fn cancel(&self, caller: &Principal, ticket: &[u8]) -> CancelStatus {
-        if self.running.cancel(caller, ticket) || self.tickets.take(caller, ticket).is_ok() {
+        if self.running.cancel(caller, ticket)
+            || self.tickets.take(caller, ticket, Instant::now()).is_ok()
+        {
             CancelStatus::Cancelled
         } else {
             // It is over, or never was this principal's.
@@ -164,13 +167,13 @@ impl Statements {
             parameters,
             columns: (parameters == 0).then(|| SchemaRef::clone(&described.columns)),
         };
-        let handle = self.prepared.insert(caller, prepared)?;
+        let handle = self.prepared.insert(caller, prepared, Instant::now())?;
         Ok((to_bytes(handle), described))
     }
 
     /// How many values a prepared statement takes.
     pub(super) fn parameter_count(&self, caller: &Principal, handle: &[u8]) -> Result<usize> {
-        Ok(self.prepared.get(caller, handle)?.parameters)
+        Ok(self.prepared.get(caller, handle, Instant::now())?.parameters)
     }
 
     /// Binds values to all later executions of a prepared statement.
@@ -180,16 +183,16 @@ impl Statements {
         handle: &[u8],
         values: Vec<datafusion::scalar::ScalarValue>,
     ) -> Result<()> {
-        let mut prepared = self.prepared.get(caller, handle)?;
+        let mut prepared = self.prepared.get(caller, handle, Instant::now())?;
         check_count(prepared.parameters, values.len())?;
         let text = prepared.statement.text.clone();
         prepared.statement = Arc::new(Statement { text, parameters: values });
-        self.prepared.replace(caller, handle, prepared)
+        self.prepared.replace(caller, handle, prepared, Instant::now())
     }
 
     /// Forgets a prepared statement.
     pub(super) fn close(&self, caller: &Principal, handle: &[u8]) -> Result<()> {
-        self.prepared.take(caller, handle).map(|_| ())
+        self.prepared.take(caller, handle, Instant::now()).map(|_| ())
     }
 }
 
