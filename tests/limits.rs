@@ -2,11 +2,13 @@
 //! depth, and the rate of one sender.
 
 use std::io::Write;
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes};
 use axum::http::Request;
 use chrono::TimeDelta;
 use futures::StreamExt;
+use futures::channel::oneshot;
 use serde_json::{Value, json};
 
 use crate::support::app::{Answer, TestApp};
@@ -186,24 +188,39 @@ async fn millions_of_lines_in_a_small_body_are_refused_before_they_are_read() {
 
 /// A body without a length that has sent `bytes` and does not end. Dropping
 /// the sender ends it.
-fn unfinished(bytes: usize) -> (Body, futures::channel::oneshot::Sender<()>) {
-    let (sender, ended) = futures::channel::oneshot::channel::<()>();
+fn unfinished(bytes: usize) -> (Body, Unfinished) {
+    let (end, ended) = oneshot::channel();
+    let (read, is_read) = oneshot::channel();
     let sent = futures::stream::iter([Ok::<_, std::io::Error>(Bytes::from(vec![b' '; bytes]))]);
-    let rest = futures::stream::once(ended).filter_map(|_| async { None });
-    (Body::from_stream(sent.chain(rest)), sender)
+    let rest = futures::stream::once(async move {
+        let _ = read.send(());
+        ended.await
+    });
+    let rest = rest.filter_map(|_| async { None });
+    (Body::from_stream(sent.chain(rest)), Unfinished { is_read, end })
+}
+
+/// The rest of a body that is under way.
+struct Unfinished {
+    /// Says when all that was sent so far is read, and so held in memory.
+    is_read: oneshot::Receiver<()>,
+    /// Ends the body when it is dropped.
+    end: oneshot::Sender<()>,
 }
 
 /// Sends blanks by `sender` until they are refused for want of memory
 /// or, with `refused` false, are not.
 async fn until_memory(app: &TestApp, sender: &str, bytes: usize, refused: bool) -> Answer {
+    let deadline = Instant::now() + Duration::from_secs(60);
     loop {
+        assert!(Instant::now() < deadline, "refused: {} for 60 seconds", !refused);
         let body = vec![b' '; bytes];
         let call = Call::events().by(sender).with("content-length", bytes);
         let answer = call.send(app, body).await;
         if (answer.status == 503) == refused {
             return answer;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
 
@@ -212,10 +229,12 @@ async fn a_flood_of_bodies_takes_half_of_the_memory_and_leaves_the_rest_to_other
     let app = std::sync::Arc::new(TestApp::with(|config| config.ingest_bytes_max = 4 << 20).await);
     let mut flood = Vec::new();
     for _ in 0..2 {
-        let (body, end) = unfinished(1 << 20);
+        let (body, rest) = unfinished(1 << 20);
         let app = std::sync::Arc::clone(&app);
         let sent = tokio::spawn(async move { Call::events().by("flood").send(&app, body).await });
-        flood.push((sent, end));
+        // Both hold their memory before anybody else asks for some.
+        rest.is_read.await.expect("the body is read");
+        flood.push((sent, rest.end));
     }
     let refused = until_memory(&app, "flood", 300 << 10, true).await;
     assert_eq!(refused.headers["retry-after"], "1");
@@ -234,7 +253,7 @@ async fn small_bodies_of_unknown_length_reserve_what_they_have() {
     let app = std::sync::Arc::new(TestApp::with(|config| config.ingest_bytes_max = 8 << 20).await);
     let mut open = Vec::new();
     for number in 0..16 {
-        let (rest, end) = unfinished(10);
+        let (rest, Unfinished { end, .. }) = unfinished(10);
         let line = lines(&[event(&format!("chunked-{number}"))]);
         let start = futures::stream::iter([Ok::<_, axum::Error>(Bytes::from(line))]);
         let body = Body::from_stream(start.chain(rest.into_data_stream()));

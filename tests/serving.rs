@@ -83,6 +83,20 @@ async fn a_second_process_is_told_who_holds_the_data() {
     assert!(text.contains(&server.client.url), "{text}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_names_unpriced_models_beside_a_running_server() {
+    let folder = tempfile::tempdir().expect("folder");
+    let server = Server::start(folder.path(), &[]).await;
+    let mut event = crate::support::events::event("call-1");
+    event["model"] = "house-model-7".into();
+    let stored = server.client.send(event.to_string()).await.expect("an answer");
+    assert_eq!(stored.0, 200, "{}", stored.1);
+    let output = run(folder.path(), &["doctor"]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}");
+    assert!(text.contains("/house-model-7 (1 events)"), "{text}");
+}
+
 #[test]
 fn a_misspelt_setting_is_refused_by_name() {
     let folder = tempfile::tempdir().expect("folder");

@@ -1,6 +1,6 @@
 //! What an operator would look at, looked at.
 
-use arrow::array::AsArray;
+use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
 
 use super::App;
@@ -120,13 +120,20 @@ fn cache(app: &App) -> Result<Check> {
     })
 }
 
+/// Asks for [`unpriced_check`]'s rows.
+pub const UNPRICED_MODELS: &str = include_str!("../../queries/unpriced_models.sql");
+
 async fn unpriced(app: &App) -> Result<Check> {
     let doing = "looking for unpriced models";
-    let sql = include_str!("../../queries/unpriced_models.sql");
     let session = app.engine.session(&app.view()?)?;
-    let batches = session.sql(sql).await.internal(doing)?.collect().await.internal(doing)?;
+    let found = session.sql(UNPRICED_MODELS).await.internal(doing)?;
+    Ok(unpriced_check(&found.collect().await.internal(doing)?))
+}
+
+/// What the answer to [`UNPRICED_MODELS`] says.
+pub fn unpriced_check(answer: &[RecordBatch]) -> Check {
     let mut models = Vec::new();
-    for batch in &batches {
+    for batch in answer {
         let names = batch.column(0).as_string::<i32>();
         let counts = batch.column(1).as_primitive::<Int64Type>();
         for (name, count) in names.iter().flatten().zip(counts.values()) {
@@ -138,5 +145,5 @@ async fn unpriced(app: &App) -> Result<Check> {
     } else {
         format!("no price for {}; their cost is unknown, not 0", models.join(", "))
     };
-    Ok(check("unpriced models", models.is_empty(), CheckStatus::Warning, detail))
+    check("unpriced models", models.is_empty(), CheckStatus::Warning, detail)
 }

@@ -29,7 +29,7 @@ use crate::prices::{PriceParts, Prices, RepriceRequest};
 use crate::pricing::RepriceReport;
 use crate::query::{Queries, off_workers};
 
-pub use doctor::{Check, CheckStatus, DoctorReport};
+pub use doctor::{Check, CheckStatus, DoctorReport, UNPRICED_MODELS, unpriced_check};
 pub use lock::{RunningServer, running_server};
 pub use operator_file::operator_token;
 pub use tls::ServerTls;

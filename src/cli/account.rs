@@ -168,7 +168,8 @@ impl Target {
     async fn create_account(&self, body: AccountBody) -> Result<AccountAnswer> {
         match self {
             Self::Local(app) => {
-                let (operator, request) = (Principal::operator(), body.into_request()?);
+                let request = body.into_request()?;
+                let operator = Principal::operator();
                 let made = app.authenticator().create_account(&operator, request);
                 made.await.map(AccountAnswer::from)
             }

@@ -3,13 +3,19 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use chrono::{DateTime, NaiveDate, Utc};
 use clap::Args;
+use futures::TryStreamExt;
 
 use super::progress::grouped;
 use super::remote::Remote;
+use super::sql::remote_rows;
 use super::{Outcome, Session};
-use crate::app::{App, Check, CheckStatus, DoctorReport, RunningServer, running_server};
+use crate::app::{
+    App, Check, CheckStatus, DoctorReport, RunningServer, UNPRICED_MODELS, running_server,
+    unpriced_check,
+};
 use crate::error::{Context, Result};
 use crate::pricing::PriceBook;
 
@@ -25,8 +31,8 @@ const CLOCK_YEAR_MIN: i32 = 2026;
 
 /// Look at everything that can be wrong: exits 1 at a fault
 ///
-/// Checks disk space, clock, lock and price list, and where no server holds
-/// the data folder also its tables, its log and unpriced models.
+/// Checks disk space, clock, lock, price list and unpriced models, and where no
+/// server holds the data folder also its tables and its log.
 #[derive(Debug, Args)]
 pub(super) struct DoctorArgs {
     /// Print one JSON object
@@ -55,7 +61,7 @@ async fn examine(session: &Session) -> DoctorReport {
     let now = session.clock.now();
     let mut checks = vec![disk_check(data_dir), clock_check(now)];
     if let Some(server) = running_server(data_dir) {
-        checks.push(server_check(&server, data_dir).await);
+        checks.extend(server_checks(&server, data_dir).await);
         checks.push(price_list_check(PriceBook::shipped(), now));
         return DoctorReport { checks };
     }
@@ -88,19 +94,27 @@ fn check(name: &'static str, status: CheckStatus, detail: String) -> Check {
     Check { name, status, detail }
 }
 
-async fn server_check(server: &RunningServer, data_dir: &Path) -> Check {
+/// Whether the server answers, and which models it has no price for.
+async fn server_checks(server: &RunningServer, data_dir: &Path) -> Vec<Check> {
     let address = server.address;
-    let answers = match Remote::of_holder(server, data_dir) {
-        Ok(remote) => remote.answers().await,
-        Err(_) => false,
+    let remote = match Remote::of_holder(server, data_dir) {
+        Ok(remote) if remote.answers().await => remote,
+        _ => {
+            let detail =
+                format!("held by a server on {address} that does not answer; look at its log");
+            return vec![check("lock", CheckStatus::Failed, detail)];
+        }
     };
-    if answers {
-        let detail = format!("a server answers on {address}; stop it to check the tables as well");
-        check("lock", CheckStatus::Ok, detail)
-    } else {
-        let detail = format!("held by a server on {address} that does not answer; look at its log");
-        check("lock", CheckStatus::Failed, detail)
-    }
+    let detail = format!("a server answers on {address}; stop it to check the tables as well");
+    let unpriced = match ask_unpriced(&remote).await {
+        Ok(answer) => unpriced_check(&answer),
+        Err(error) => check("unpriced models", CheckStatus::Failed, error.full_message()),
+    };
+    vec![check("lock", CheckStatus::Ok, detail), unpriced]
+}
+
+async fn ask_unpriced(remote: &Remote) -> Result<Vec<RecordBatch>> {
+    remote_rows(remote, UNPRICED_MODELS).await?.try_collect().await
 }
 
 fn disk_check(data_dir: &Path) -> Check {

@@ -3,14 +3,11 @@
 
 use std::sync::LazyLock;
 
-use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{Html, IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
-
-use super::AccessDoor;
 
 const STYLE: &str = include_str!("pages/style.css");
 const SCRIPT: &str = include_str!("pages/script.js");
@@ -64,7 +61,7 @@ fn digest(text: &str) -> String {
     get, path = "/login", tag = "access", security(()),
     responses((status = 200, body = String, content_type = "text/html"))
 )]
-pub(crate) async fn login_page(State(_door): State<AccessDoor>) -> Response {
+pub(crate) async fn login_page() -> Response {
     LOGIN.answer()
 }
 
@@ -73,7 +70,7 @@ pub(crate) async fn login_page(State(_door): State<AccessDoor>) -> Response {
     get, path = "/setup", tag = "access", security(()),
     responses((status = 200, body = String, content_type = "text/html"))
 )]
-pub(crate) async fn setup_page(State(_door): State<AccessDoor>) -> Response {
+pub(crate) async fn setup_page() -> Response {
     SETUP.answer()
 }
 

@@ -20,6 +20,8 @@ use crate::error::{Context, Error, ErrorKind, Result};
 use format::{Format, RowWriter};
 use source::SqlSource;
 
+pub(super) use source::remote_rows;
+
 /// Longest statement that is read from a file or a pipe, bytes.
 const STATEMENT_BYTES_MAX: u64 = 1 << 20;
 

@@ -17,7 +17,7 @@ use crate::error::{Context, Error, ErrorKind, Result};
 
 /// The rows of an answer. Starts with a batch without rows where the answer
 /// has none, so that its columns are known.
-pub(super) type Rows = Pin<Box<dyn Stream<Item = Result<RecordBatch>> + Send>>;
+pub(in crate::cli) type Rows = Pin<Box<dyn Stream<Item = Result<RecordBatch>> + Send>>;
 
 /// The holder of the data folder.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ impl SqlSource {
 }
 
 /// Decodes the Arrow IPC stream of `/api/sql` while it arrives.
-pub(super) async fn remote_rows(remote: &Remote, text: &str) -> Result<Rows> {
+pub(in crate::cli) async fn remote_rows(remote: &Remote, text: &str) -> Result<Rows> {
     let answer = remote.sql(text).await?;
     let broke_off = Arc::new(remote.broke_off());
     let body = Box::pin(answer.bytes_stream());
