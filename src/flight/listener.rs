@@ -23,9 +23,6 @@ use tonic::transport::server::Connected;
 /// How long a TLS handshake may take.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 
-/// How long a connection may stay without a call that shows a credential.
-const PROOF_TIME: Duration = Duration::from_secs(30);
-
 /// How long the listener rests after an error that says nothing of one
 /// connection (no more file descriptors, say).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
@@ -62,30 +59,36 @@ impl Arrival {
 }
 
 /// The connections that `listener` accepts, at most `connections_max` at once:
-/// more are closed at once, so that their clients need not wait to be told. The
+/// more are closed at once, so that their clients need not wait to be told. One
+/// on which no call shows a credential that holds ends after `proof_time`. The
 /// address is free when the stream is dropped.
 pub(super) fn connections(
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
     connections_max: usize,
+    proof_time: Duration,
 ) -> impl Stream<Item = io::Result<Connection>> + Send {
     let (sender, receiver) = channel(1);
-    tokio::spawn(accept(listener, tls, connections_max, sender));
+    let opening = Opening { tls, proof_time, sender };
+    tokio::spawn(accept(listener, connections_max, opening));
     stream::unfold(receiver, |mut receiver| async move {
         receiver.recv().await.map(|connection| (Ok(connection), receiver))
     })
 }
 
-async fn accept(
-    listener: TcpListener,
+/// What opens each connection.
+#[derive(Clone)]
+struct Opening {
     tls: Option<TlsAcceptor>,
-    connections_max: usize,
+    proof_time: Duration,
     sender: Sender<Connection>,
-) {
+}
+
+async fn accept(listener: TcpListener, connections_max: usize, opening: Opening) {
     let places = Arc::new(Semaphore::new(connections_max));
     loop {
         let accepted = tokio::select! {
-            () = sender.closed() => return,
+            () = opening.sender.closed() => return,
             accepted = listener.accept() => accepted,
         };
         let (stream, peer) = match accepted {
@@ -105,39 +108,36 @@ async fn accept(
         };
         // A slow handshake must not keep others waiting.
         let arrival = Arrival::new(peer.ip());
-        tokio::spawn(open(stream, arrival, tls.clone(), place, sender.clone()));
+        tokio::spawn(opening.clone().open(stream, arrival, place));
     }
 }
 
-async fn open(
-    stream: TcpStream,
-    arrival: Arrival,
-    tls: Option<TlsAcceptor>,
-    place: OwnedSemaphorePermit,
-    sender: Sender<Connection>,
-) {
-    // Answers are written whole: waiting for more only delays them.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "a Flight SQL connection ended at once");
-        return;
+impl Opening {
+    async fn open(self, stream: TcpStream, arrival: Arrival, place: OwnedSemaphorePermit) {
+        let Self { tls, proof_time, sender } = self;
+        // Answers are written whole: waiting for more only delays them.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "a Flight SQL connection ended at once");
+            return;
+        }
+        let io = match tls {
+            None => Either::Left(stream),
+            Some(tls) => match timeout(HANDSHAKE_TIME, tls.accept(stream)).await {
+                Ok(Ok(stream)) => Either::Right(Box::new(stream)),
+                Ok(Err(error)) => {
+                    tracing::debug!(%error, "a TLS handshake of Flight SQL failed");
+                    return;
+                }
+                Err(_) => {
+                    tracing::debug!("a TLS handshake of Flight SQL took too long");
+                    return;
+                }
+            },
+        };
+        let deadline = Box::pin(sleep(proof_time));
+        // Nobody takes it once the server stops.
+        let _ = sender.send(Connection { io, arrival, deadline, _place: place }).await;
     }
-    let io = match tls {
-        None => Either::Left(stream),
-        Some(tls) => match timeout(HANDSHAKE_TIME, tls.accept(stream)).await {
-            Ok(Ok(stream)) => Either::Right(Box::new(stream)),
-            Ok(Err(error)) => {
-                tracing::debug!(%error, "a TLS handshake of Flight SQL failed");
-                return;
-            }
-            Err(_) => {
-                tracing::debug!("a TLS handshake of Flight SQL took too long");
-                return;
-            }
-        },
-    };
-    let deadline = Box::pin(sleep(PROOF_TIME));
-    // Nobody takes it once the server stops.
-    let _ = sender.send(Connection { io, arrival, deadline, _place: place }).await;
 }
 
 impl Connected for Connection {
@@ -179,5 +179,47 @@ impl AsyncWrite for Connection {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::StreamExt;
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+
+    async fn opened(
+        connections_max: usize,
+        proof_time: Duration,
+    ) -> (std::net::SocketAddr, impl Stream<Item = io::Result<Connection>> + Unpin) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        (address, Box::pin(connections(listener, None, connections_max, proof_time)))
+    }
+
+    #[tokio::test]
+    async fn a_connection_without_a_credential_ends() {
+        let (address, mut incoming) = opened(1, Duration::from_millis(50)).await;
+        let _client = TcpStream::connect(address).await.expect("a connection");
+        let mut silent = incoming.next().await.expect("one").expect("accepted");
+        let error = silent.read_u8().await.expect_err("too long silent");
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn a_connection_with_one_stays_and_holds_its_place() {
+        let (address, mut incoming) = opened(1, Duration::from_millis(50)).await;
+        let mut client = TcpStream::connect(address).await.expect("a connection");
+        let mut proven = incoming.next().await.expect("one").expect("accepted");
+        proven.connect_info().prove();
+        let mut second = TcpStream::connect(address).await.expect("a connection");
+        assert_eq!(second.read(&mut [0]).await.expect("an end"), 0, "there is no place for it");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        tokio::io::AsyncWriteExt::write_u8(&mut client, 7).await.expect("written");
+        assert_eq!(proven.read_u8().await.expect("a byte"), 7);
+        drop(proven);
+        let _third = TcpStream::connect(address).await.expect("a connection");
+        incoming.next().await.expect("one").expect("the place is free again");
     }
 }

@@ -29,6 +29,9 @@ const HEADER_BYTES_MAX: u32 = 64 << 10;
 /// Calls under way on one connection; the client keeps more back.
 const STREAMS_MAX: u32 = 64;
 
+/// How long a connection may stay without a call that shows a credential.
+const PROOF_TIME: Duration = Duration::from_secs(30);
+
 /// How long a connection may be silent before the client is asked whether it
 /// is still there, and how long it may take to say so.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
@@ -66,8 +69,8 @@ pub async fn serve(
         shutdown.await;
         let _ = stopping.send(true);
     };
-    let incoming =
-        connections(listener, tls.map(|tls| TlsAcceptor::from(h2_only(&tls))), connections_max);
+    let tls = tls.map(|tls| TlsAcceptor::from(h2_only(&tls)));
+    let incoming = connections(listener, tls, connections_max, PROOF_TIME);
     let serving = Server::builder()
         .max_concurrent_streams(STREAMS_MAX)
         .http2_max_header_list_size(HEADER_BYTES_MAX)
