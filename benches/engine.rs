@@ -22,7 +22,7 @@ use spendlake::pricing::PriceBook;
 use spendlake::rollup::{Cube, DateBucket, Dimension, UsageRequest, daily_rows};
 use spendlake::wal::{DiskStorage, Record, Wal, WalOptions};
 
-use sample::{DAY, DAY_EVENTS, QUARTER, long_sum, noon};
+use sample::{Asked, DAY, DAY_EVENTS, QUARTER, long_sum, noon};
 
 /// A request's lines.
 const LINES: usize = 1_000;
@@ -135,17 +135,19 @@ fn rollup(criterion: &mut Criterion) {
 fn query(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("query");
     group.sample_size(50);
-    let cases: [(&str, bool, &[Dimension]); 6] = [
-        ("organization_summary", true, &[]),
-        ("organization_trend", true, &[Dimension::Date]),
-        ("organization_users", true, &[Dimension::User]),
-        ("platform_summary", false, &[]),
-        ("platform_organizations", false, &[Dimension::Organization]),
-        ("platform_models", false, &[Dimension::Model]),
+    let cases: [(&str, Asked, &[Dimension]); 8] = [
+        ("organization_summary", Asked::Organization, &[]),
+        ("organization_trend", Asked::Organization, &[Dimension::Date]),
+        ("organization_users", Asked::Organization, &[Dimension::User]),
+        ("own_organization_summary", Asked::OwnOrganization, &[]),
+        ("own_rows_summary", Asked::OwnRows, &[]),
+        ("platform_summary", Asked::Platform, &[]),
+        ("platform_organizations", Asked::Platform, &[Dimension::Organization]),
+        ("platform_models", Asked::Platform, &[Dimension::Model]),
     ];
-    for (name, is_organization, group_by) in cases {
+    for (name, asked, group_by) in cases {
         group.bench_function(format!("{name}/30_days"), |bencher| {
-            let (filter, events) = QUARTER.last_month(is_organization);
+            let (filter, events) = QUARTER.last_month(asked);
             let group_by = group_by.to_vec();
             let request = UsageRequest { filter, group_by, date_bucket: DateBucket::Day };
             bencher.iter(|| {

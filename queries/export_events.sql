@@ -1,7 +1,8 @@
 -- Which events of one day count under these filters? An export asks day by
 -- day, so that it needs no more memory than one day's sort.
 --
--- Parameters: $usage_date; the lists of `usage.sql`, null for no restriction.
+-- Parameters: $usage_date; the lists of `usage.sql`, null for no restriction,
+-- and its `$reach_…`.
 -- Columns: those of usage_events in their order, the derived profit beside
 -- the costs. A reversal's measures are negative, so plain sums are right.
 SELECT
@@ -16,6 +17,20 @@ SELECT
     correction_of_period, correction_id
 FROM usage_events
 WHERE usage_date = $usage_date
+  -- Whose rows there are for whoever asks: all of an organization's, or those
+  -- of some teams, departments and users. The first condition tells which
+  -- files need not be read.
+  AND ($reach_all OR array_has($reach_organization_ids, organization_id))
+  AND (
+      $reach_all
+      OR array_has($reach_whole_ids, organization_id)
+      OR array_has($reach_team_keys,
+          CAST(char_length(organization_id) AS VARCHAR) || ':' || organization_id || team_id)
+      OR array_has($reach_department_keys,
+          CAST(char_length(organization_id) AS VARCHAR) || ':' || organization_id || department)
+      OR array_has($reach_user_keys,
+          CAST(char_length(organization_id) AS VARCHAR) || ':' || organization_id || user_id)
+  )
   AND ($organization_ids IS NULL OR array_has($organization_ids, organization_id))
   AND ($team_ids IS NULL OR array_has($team_ids, team_id))
   AND ($departments IS NULL OR array_has($departments, department))

@@ -6,6 +6,8 @@
 --   $after                          boolean: whether to continue behind the row named below
 --   $after_time, $after_organization_id, $after_source, $after_event_id
 --   $limit                          most rows to answer
+--   $reach_…                        those of `usage.sql`; a sighting has neither
+--                                   team nor department
 -- Columns: those of sightings but received_date.
 SELECT
     received_at, organization_id, request_id, source, event_id, event_time,
@@ -16,6 +18,13 @@ SELECT
     winner_source, winner_event_id
 FROM sightings
 WHERE ($organization_id IS NULL OR organization_id = $organization_id)
+  AND ($reach_all OR array_has($reach_organization_ids, organization_id))
+  AND (
+      $reach_all
+      OR array_has($reach_whole_ids, organization_id)
+      OR array_has($reach_user_keys,
+          CAST(char_length(organization_id) AS VARCHAR) || ':' || organization_id || user_id)
+  )
   AND ($request_id IS NULL OR request_id = $request_id)
   AND (
       NOT $after

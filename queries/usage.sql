@@ -6,6 +6,12 @@
 --   $bucket                      text: 'day', 'week' (from Monday) or 'month'
 --   $date_from, $date_to         date, inclusive
 --   $organization_ids …          list of text, or null for no restriction
+--   $reach_all                   boolean: whether every row may be read; else
+--   $reach_organization_ids      list of text: of these organizations,
+--   $reach_whole_ids             list of text: all rows of these, and
+--   $reach_team_keys, $reach_department_keys, $reach_user_keys
+--                                lists of text: rows of these (the length of
+--                                the organization's id, a colon, both ids)
 -- Columns: those of `usage_schema`; a dimension that is not asked for is null.
 -- Over no rows at all it answers none; the caller turns that into the one row
 -- of zeros that an ungrouped question owes.
@@ -43,6 +49,20 @@ WITH rows AS (
       -- A row whose first event is after its last stands for events that
       -- were all taken back.
       AND first_event_time <= last_event_time
+      -- Whose rows there are for whoever asks: all of an organization's, or those
+      -- of some teams, departments and users. The first condition tells which
+      -- files need not be read.
+      AND ($reach_all OR array_has($reach_organization_ids, organization_id))
+      AND (
+          $reach_all
+          OR array_has($reach_whole_ids, organization_id)
+          OR array_has($reach_team_keys,
+              CAST(char_length(organization_id) AS VARCHAR) || ':' || organization_id || team_id)
+          OR array_has($reach_department_keys,
+              CAST(char_length(organization_id) AS VARCHAR) || ':' || organization_id || department)
+          OR array_has($reach_user_keys,
+              CAST(char_length(organization_id) AS VARCHAR) || ':' || organization_id || user_id)
+      )
       AND ($organization_ids IS NULL OR array_has($organization_ids, organization_id))
       AND ($team_ids IS NULL OR array_has($team_ids, team_id))
       AND ($departments IS NULL OR array_has($departments, department))

@@ -134,6 +134,27 @@ settings! {
     /// Refuse events of organizations that the directory does not know [default: false]
     registration_required: bool = false, "SPENDLAKE_REGISTRATION_REQUIRED", "Directory";
 
+    /// OpenID Connect provider, exactly as it names itself; empty for none [default: empty]
+    oidc_issuer: String = String::new(), "SPENDLAKE_OIDC_ISSUER", "OpenID Connect";
+    /// This server's client id at the provider; empty lets no person log in by it [default: empty]
+    oidc_client_id: String = String::new(), "SPENDLAKE_OIDC_CLIENT_ID", "OpenID Connect";
+    /// File with the client's secret; empty for a public client [default: empty]
+    oidc_client_secret_file: PathBuf = PathBuf::new(), "SPENDLAKE_OIDC_CLIENT_SECRET_FILE", "OpenID Connect";
+    /// Scopes that a login asks for, with spaces between [default: openid profile email]
+    oidc_scopes: String = "openid profile email".to_owned(), "SPENDLAKE_OIDC_SCOPES", "OpenID Connect";
+    /// Ask the provider's userinfo_endpoint for claims that its identity tokens leave out [default: false]
+    oidc_userinfo: bool = false, "SPENDLAKE_OIDC_USERINFO", "OpenID Connect";
+    /// Audience (aud) of the access tokens of machines; empty takes none [default: empty]
+    oidc_audience: String = String::new(), "SPENDLAKE_OIDC_AUDIENCE", "OpenID Connect";
+    /// File (TOML) that maps claims to roles; empty maps none [default: empty]
+    oidc_mappings_file: PathBuf = PathBuf::new(), "SPENDLAKE_OIDC_MAPPINGS_FILE", "OpenID Connect";
+    /// Take grants as the provider writes them in oidc_roles_claim [default: false]
+    oidc_trust_grants: bool = false, "SPENDLAKE_OIDC_TRUST_GRANTS", "OpenID Connect";
+    /// Claim with those grants; dots name nested claims [default: spendlake_grants]
+    oidc_roles_claim: String = "spendlake_grants".to_owned(), "SPENDLAKE_OIDC_ROLES_CLAIM", "OpenID Connect";
+    /// Domains whose verified e-mail addresses may log in, with commas between; empty for any person [default: empty]
+    oidc_domains: String = String::new(), "SPENDLAKE_OIDC_DOMAINS", "OpenID Connect";
+
     /// Largest request body after decompression, bytes [default: 67108864]
     body_bytes_max: usize = 64 << 20, "SPENDLAKE_BODY_BYTES_MAX", "Ingest";
     /// Longest single event, bytes [default: 1048576]
@@ -194,12 +215,24 @@ settings! {
 
     /// Memory for the daily aggregates, bytes; above it they are read from Parquet [default: 1073741824]
     rollup_cache_bytes_max: usize = 1 << 30, "SPENDLAKE_ROLLUP_CACHE_BYTES_MAX", "Queries";
-    /// Memory for SQL, bytes; beyond it sorts and joins spill to disk [default: 1073741824]
+    /// Memory for SQL, bytes; beyond it sorts and joins spill to disk. Dashboards and exports have as much beside it [default: 1073741824]
     query_memory_bytes_max: usize = 1 << 30, "SPENDLAKE_QUERY_MEMORY_BYTES_MAX", "Queries";
+    /// The part of it that the statements of one caller may have together, bytes [default: 536870912]
+    query_memory_per_principal_bytes_max: usize = 512 << 20, "SPENDLAKE_QUERY_MEMORY_PER_PRINCIPAL_BYTES_MAX", "Queries";
     /// Longest run of one SQL statement, seconds [default: 120]
     query_seconds_max: u32 = 120, "SPENDLAKE_QUERY_SECONDS_MAX", "Queries";
     /// SQL statements that run at once; more wait [default: 4]
     query_concurrency_max: usize = 4, "SPENDLAKE_QUERY_CONCURRENCY_MAX", "Queries";
+    /// Statements of one caller that run at once; more of them wait [default: 2]
+    query_concurrency_per_principal_max: usize = 2, "SPENDLAKE_QUERY_CONCURRENCY_PER_PRINCIPAL_MAX", "Queries";
+    /// Statements that may wait for a place before the server answers 503; one caller gets half [default: 64]
+    query_queue_max: usize = 64, "SPENDLAKE_QUERY_QUEUE_MAX", "Queries";
+    /// Longest wait of a statement for a place, seconds, before it is answered 503 [default: 30]
+    query_wait_seconds_max: u32 = 30, "SPENDLAKE_QUERY_WAIT_SECONDS_MAX", "Queries";
+    /// Most rows of one answer, 0 for any number; an answer of more is an error, never cut off silently [default: 0]
+    query_rows_max: u64 = 0, "SPENDLAKE_QUERY_ROWS_MAX", "Queries";
+    /// Threads that run SQL, at low priority beside those of dashboards and ingest; 0 for one a core [default: 0]
+    query_threads_max: usize = 0, "SPENDLAKE_QUERY_THREADS_MAX", "Queries";
     /// Disk that spilling SQL may use, bytes [default: 10737418240]
     query_spill_bytes_max: u64 = 10 << 30, "SPENDLAKE_QUERY_SPILL_BYTES_MAX", "Queries";
 

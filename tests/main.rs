@@ -28,3 +28,4 @@ mod routes;
 mod serving;
 mod sightings;
 mod sources;
+mod sql;

@@ -6,6 +6,7 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::sum;
 use arrow::datatypes::{Date32Type, Int64Type};
 use chrono::{DateTime, Days, NaiveDate, Utc};
+use spendlake::access::{Reach, RowReach};
 use spendlake::cli::demo::{DemoOptions, demo_directory, demo_events};
 use spendlake::config::Config;
 use spendlake::ingest::{Intake, IntakeLimits, Payload};
@@ -36,6 +37,21 @@ pub(crate) struct Quarter {
     daily: Vec<RecordBatch>,
     /// The organization with the most events.
     organization: String,
+    /// Its user with the most events.
+    user: String,
+}
+
+/// What somebody asks for, or may see of everything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// Everything.
+    Platform,
+    /// The busiest organization, asked for by somebody who may see everything.
+    Organization,
+    /// The same, by somebody who may see no other.
+    OwnOrganization,
+    /// What its busiest user used, by somebody who may see nothing else.
+    OwnRows,
 }
 
 /// When the benches take place.
@@ -96,35 +112,30 @@ impl Quarter {
             daily.iter().map(|rows| cube.segment(rows).expect("a segment")).collect();
         let merged = cube.merge(&segments);
         let cube = cube.snapshot(vec![merged]);
-        let organization = largest_organization(&daily);
-        Self { cube, daily, organization }
+        let organization = busiest(rows(&daily).map(|row| (row.organization, row.events)));
+        let own = rows(&daily).filter(|row| row.organization == organization);
+        let user = busiest(own.filter_map(|row| Some((row.user?, row.events))));
+        Self { cube, daily, organization, user }
     }
 
-    /// The last 30 days, of the largest organization or of all, and how many
-    /// events they hold.
-    pub(crate) fn last_month(&self, is_organization: bool) -> (UsageFilter, i64) {
+    /// The last 30 days of what somebody asks for, and how many events they hold.
+    pub(crate) fn last_month(&self, asked: Asked) -> (UsageFilter, i64) {
         let date_to = noon().date_naive();
         let date_from = date_to.checked_sub_days(Days::new(29)).expect("a date");
-        let organization_ids =
-            if is_organization { vec![self.organization.clone()] } else { Vec::new() };
-        let filter = UsageFilter {
-            date_from,
-            date_to,
-            organization_ids,
-            team_ids: Vec::new(),
-            departments: Vec::new(),
-            user_ids: Vec::new(),
-            api_key_ids: Vec::new(),
-            providers: Vec::new(),
-            models: Vec::new(),
-            statuses: Vec::new(),
-            conversation_ids: Vec::new(),
+        let (organization, user) = (&self.organization, &self.user);
+        let (organization_ids, reach) = match asked {
+            Asked::Platform => (Vec::new(), Reach::Everything),
+            Asked::Organization => (vec![organization.clone()], Reach::Everything),
+            Asked::OwnOrganization => (Vec::new(), Reach::within(organization, RowReach::Whole)),
+            Asked::OwnRows => (Vec::new(), Reach::within(organization, RowReach::of_user(user))),
         };
         let counted = rows(&self.daily)
             .filter(|row| (date_from..=date_to).contains(&row.date))
-            .filter(|row| !is_organization || row.organization == self.organization);
+            .filter(|row| asked == Asked::Platform || row.organization == organization)
+            .filter(|row| asked != Asked::OwnRows || row.user == Some(user.as_str()));
         let events = counted.map(|row| row.events).sum();
-        (filter, events)
+        let all = UsageFilter::all(reach);
+        (UsageFilter { date_from, date_to, organization_ids, ..all }, events)
     }
 }
 
@@ -132,6 +143,7 @@ impl Quarter {
 struct DailyRow<'a> {
     date: NaiveDate,
     organization: &'a str,
+    user: Option<&'a str>,
     events: i64,
 }
 
@@ -139,22 +151,25 @@ fn rows(daily: &[RecordBatch]) -> impl Iterator<Item = DailyRow<'_>> {
     daily.iter().flat_map(|batch| {
         let dates = column(batch, "usage_date").as_primitive::<Date32Type>();
         let organizations = column(batch, "organization_id").as_string::<i32>();
+        let users = column(batch, "user_id").as_string::<i32>();
         let events = column(batch, "events").as_primitive::<Int64Type>();
         (0..batch.num_rows()).map(move |row| DailyRow {
             date: dates.value_as_date(row).expect("a date"),
             organization: organizations.value(row),
+            user: users.is_valid(row).then(|| users.value(row)),
             events: events.value(row),
         })
     })
 }
 
-fn largest_organization(daily: &[RecordBatch]) -> String {
+/// The id with the most events.
+fn busiest<'a>(counts: impl Iterator<Item = (&'a str, i64)>) -> String {
     let mut events = std::collections::BTreeMap::<&str, i64>::new();
-    for row in rows(daily) {
-        *events.entry(row.organization).or_default() += row.events;
+    for (id, count) in counts {
+        *events.entry(id).or_default() += count;
     }
-    let largest = events.into_iter().max_by_key(|(_, events)| *events);
-    largest.map(|(organization, _)| organization.to_owned()).expect("an organization")
+    let busiest = events.into_iter().max_by_key(|(_, events)| *events);
+    busiest.expect("some rows").0.to_owned()
 }
 
 /// The sum of a column of counts.

@@ -1,7 +1,8 @@
 -- Which rows of one day stand where their own time puts them? Every row of an
 -- event, corrections of it included, so that the caller finds the current one.
 --
--- Parameters: $usage_date; the lists of `usage.sql`, null for no restriction.
+-- Parameters: $usage_date; the lists of `usage.sql`, null for no restriction,
+-- and its `$reach_…`.
 -- Columns: those of usage_events, in their order.
 SELECT
     event_id, source, event_time, recorded_at, usage_date, organization_id,
@@ -14,6 +15,20 @@ SELECT
 FROM usage_events
 WHERE usage_date = $usage_date
   AND correction_of_period IS NULL
+  -- Whose rows there are for whoever asks: all of an organization's, or those
+  -- of some teams, departments and users. The first condition tells which
+  -- files need not be read.
+  AND ($reach_all OR array_has($reach_organization_ids, organization_id))
+  AND (
+      $reach_all
+      OR array_has($reach_whole_ids, organization_id)
+      OR array_has($reach_team_keys,
+          CAST(char_length(organization_id) AS VARCHAR) || ':' || organization_id || team_id)
+      OR array_has($reach_department_keys,
+          CAST(char_length(organization_id) AS VARCHAR) || ':' || organization_id || department)
+      OR array_has($reach_user_keys,
+          CAST(char_length(organization_id) AS VARCHAR) || ':' || organization_id || user_id)
+  )
   AND ($organization_ids IS NULL OR array_has($organization_ids, organization_id))
   AND ($team_ids IS NULL OR array_has($team_ids, team_id))
   AND ($departments IS NULL OR array_has($departments, department))

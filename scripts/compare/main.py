@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from ask import measure_analyst, measure_questions
+from beside import SETTINGS as BESIDE_SETTINGS
+from beside import measure_beside
 from client import Client
 from dashboards import measure_dashboards
 from events import Bodies
@@ -26,7 +28,7 @@ from questions import Subjects
 from report import faults, table
 from server import Server, command, environment
 
-PARTS = ("ingest", "restart", "dashboards", "questions", "analyst")
+PARTS = ("ingest", "restart", "dashboards", "beside", "questions", "analyst")
 # A smaller sample shows how latencies grow with it.
 SMALL = 10
 # Dashboards that are open at the same time.
@@ -106,6 +108,7 @@ def measure(given: argparse.Namespace, results: dict[str, Any]) -> None:
         "ingest": lambda: ingest(given, large, results),
         "restart": lambda: restart(given, large, results),
         "dashboards": lambda: dashboards(given, large, results),
+        "beside": lambda: beside(given, large, results),
         "questions": lambda: questions(given, large, results),
         "analyst": lambda: analyst(given, large, results),
     }
@@ -145,6 +148,14 @@ def dashboards(given: argparse.Namespace, large: Path, results: dict[str, Any]) 
     with Server(given.binary, small) as server:
         whole = dates(results["dataset"]["small"])
         results["dashboards_small"] = measure_dashboards(server.address, *whole, given.requests, LEVELS[:1])
+
+
+def beside(given: argparse.Namespace, large: Path, results: dict[str, Any]) -> None:
+    """Dashboards while ten analysts run heavy SQL."""
+    dataset = results["dataset"]["large"]
+    with Server(given.binary, large, BESIDE_SETTINGS) as server:
+        about = subjects(server.address, dataset)
+        results["beside"] = measure_beside(server.address, *dates(dataset), given.requests, about)
 
 
 def questions(given: argparse.Namespace, large: Path, results: dict[str, Any]) -> None:

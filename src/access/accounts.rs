@@ -134,14 +134,19 @@ impl Authenticator {
         visible(&snapshot, caller, id).map(|account| AccountView::new(account))
     }
 
-    /// The account of whom an identity provider calls so, where there is one
-    /// that is not disabled: its id and principal.
+    /// The account of whom an identity provider calls so, where there is one:
+    /// its principal. `Forbidden` where it is disabled.
     pub fn account_of_subject(&self, subject: &IssuedSubject) -> Result<Option<Arc<Principal>>> {
         let snapshot = self.snapshot()?;
-        let account = snapshot.credentials.account_of_subject(subject);
-        let account = account.filter(|account| account.disabled_at.is_none());
-        let entry = account.and_then(|account| snapshot.accounts.get(&account.id));
-        Ok(entry.map(|entry| Arc::clone(&entry.principal)))
+        let Some(account) = snapshot.credentials.account_of_subject(subject) else {
+            return Ok(None);
+        };
+        if account.disabled_at.is_some() {
+            return Err(forbidden(
+                "your account here is disabled; an administrator of Spendlake can enable it",
+            ));
+        }
+        Ok(snapshot.accounts.get(&account.id).map(|entry| Arc::clone(&entry.principal)))
     }
 
     /// Changes an account. Of its own, a person changes name and password;

@@ -49,18 +49,59 @@ pub struct Grant {
     domain: Domain,
 }
 
-/// A grant as somebody wrote it.
+/// A grant as somebody wrote it. It lists every field, since a `Domain` that
+/// is read by itself takes no offence at a field too many: "over the platform"
+/// with an organization would then be the platform.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Unchecked {
     role: Role,
-    #[serde(flatten)]
-    domain: Domain,
+    over: Over,
+    organization_id: Option<String>,
+    team_id: Option<String>,
+    department: Option<String>,
+    user_id: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Over {
+    Platform,
+    Organization,
+    Team,
+    Department,
+    User,
 }
 
 impl TryFrom<Unchecked> for Grant {
     type Error = Error;
 
-    fn try_from(Unchecked { role, domain }: Unchecked) -> Result<Self> {
+    fn try_from(written: Unchecked) -> Result<Self> {
+        let Unchecked { role, over, organization_id, team_id, department, user_id } = written;
+        let (domain, rule) = match (over, organization_id, team_id, department, user_id) {
+            (Over::Platform, None, None, None, None) => (Some(Domain::Platform), ""),
+            (Over::Organization, Some(organization_id), None, None, None) => {
+                (Some(Domain::Organization { organization_id }), "")
+            }
+            (Over::Team, Some(organization_id), Some(team_id), None, None) => {
+                (Some(Domain::Team { organization_id, team_id }), "")
+            }
+            (Over::Department, Some(organization_id), None, Some(department), None) => {
+                (Some(Domain::Department { organization_id, department }), "")
+            }
+            (Over::User, Some(organization_id), None, None, Some(user_id)) => {
+                (Some(Domain::User { organization_id, user_id }), "")
+            }
+            (Over::Platform, ..) => (None, "the platform names no id"),
+            (Over::Organization, ..) => (None, "an organization names organization_id"),
+            (Over::Team, ..) => (None, "a team names organization_id and team_id"),
+            (Over::Department, ..) => (None, "a department names organization_id and department"),
+            (Over::User, ..) => (None, "a user names organization_id and user_id"),
+        };
+        let name = role.name();
+        let domain = domain.ok_or_else(|| {
+            Error::invalid(format!("a grant of {name} over {rule}, and nothing else"))
+        })?;
         Self::new(role, domain)
     }
 }
@@ -193,5 +234,25 @@ mod tests {
         let flat = r#"{"role":"team_lead","over":"team","organization_id":"o","team_id":"t"}"#;
         assert_eq!(json, serde_json::from_str::<serde_json::Value>(flat).expect("JSON"));
         assert_eq!(serde_json::from_value::<Grant>(json).expect("a grant"), grant);
+    }
+
+    #[test]
+    fn a_grant_names_the_ids_of_what_it_is_over_and_no_others() {
+        let read = |text: &str| {
+            serde_json::from_str::<Grant>(text).map(|_| ()).map_err(|error| error.to_string())
+        };
+        assert_eq!(read(r#"{"role":"analyst","over":"platform"}"#), Ok(()));
+        for text in [
+            r#"{"role":"analyst","over":"platform","organization_id":"o"}"#,
+            r#"{"role":"analyst","over":"organization"}"#,
+            r#"{"role":"analyst","over":"organization","organization_id":"o","team_id":"t"}"#,
+            r#"{"role":"analyst","over":"team","organization_id":"o"}"#,
+            r#"{"role":"analyst","over":"user","organization_id":"o","user_id":"u","team_id":"t"}"#,
+        ] {
+            let error = read(text).expect_err(text);
+            assert!(error.contains("and nothing else"), "{text}: {error}");
+        }
+        assert!(read(r#"{"role":"analyst","over":"platform","note":"n"}"#).is_err());
+        assert!(read(r#"{"role":"analyst"}"#).is_err());
     }
 }

@@ -6,14 +6,24 @@ mod attempts;
 mod audited;
 mod audits;
 mod authenticator;
+mod claims;
+mod code_flow;
 mod credential;
+mod directory_reach;
 mod grant;
 mod granting;
 mod init;
+mod jwks;
+mod jwt;
+mod keys;
 mod last_admin;
+mod machines;
+mod oidc;
+mod oidc_settings;
 mod passwords;
 mod permission;
 mod principal;
+mod provider;
 mod randomness;
 mod reach;
 mod sessions;
@@ -22,17 +32,24 @@ mod token;
 mod tokens;
 
 #[cfg(test)]
+pub(crate) mod test_issuer;
+#[cfg(test)]
 mod tests;
 
 pub use accounts::{AccountChange, AccountRequest, AccountView};
 pub use authenticator::{Authenticator, INIT_TOKEN_ID};
+pub use code_flow::{BegunLogin, FailedLogin, LOGIN_SECONDS_MAX, LoggedIn, LoginAnswer};
 pub use credential::{
     Credential, JwtVerifier, NewSession, SCRAM_ITERATIONS, ScramVerifier, SessionOwner,
 };
+pub use directory_reach::DirectoryReach;
 pub use grant::{Domain, Grant, Role};
 pub use init::SetupRequest;
+pub use oidc::Oidc;
+pub use oidc_settings::CALLBACK_PATH;
 pub use permission::{Permission, Permissions};
 pub use principal::{Origin, Principal};
+pub use provider::install_crypto;
 pub use randomness::{Randomness, SystemRandomness};
 pub use reach::{Reach, RowReach};
 pub use sessions::{Login, SessionView, Visitor};

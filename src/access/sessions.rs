@@ -91,6 +91,12 @@ impl Authenticator {
         self.open_session(owner, visitor).await
     }
 
+    /// Counts an attempt of a browser to get in by another way than a
+    /// password; `RateLimited` where its address tried too often.
+    pub fn count_attempt(&self, visitor: &Visitor) -> Result<()> {
+        self.address_attempts.take(&visitor.address_name(), self.clock.now())
+    }
+
     /// Opens a session, after whoever asks was found to be `owner`, in the
     /// place of the one that its browser has.
     pub async fn open_session(&self, owner: SessionOwner, visitor: &Visitor) -> Result<NewSession> {

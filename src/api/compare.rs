@@ -9,10 +9,14 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::ApiState;
+use super::caller::Caller;
 use super::filters::FilterParams;
 use super::problem::Problem;
+use super::reading::Reading;
 use super::scope::{Scope, Subject};
 use super::wire::{Coverage, Measures, money};
+use crate::access::Reach;
+use crate::error::ErrorKind;
 use crate::query;
 
 /// Where a user stands among the organization's active users: those with
@@ -56,29 +60,46 @@ pub(crate) struct Average {
     total_events: Option<String>,
 }
 
-/// A user beside the active users of the organization.
+/// A user beside the active users of the organization, for those who may see all
+/// of it.
 #[utoipa::path(
     get, path = "/api/users/{id}/analytics/compare-org", tag = "users",
     params(("id" = String, Path, description = "The user"), FilterParams),
-    responses((status = 200, body = Comparison), (status = 304), (status = 400, body = Problem), (status = 404, body = Problem))
+    responses((status = 200, body = Comparison), (status = 304), (status = 400, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem))
 )]
 pub(crate) async fn user_compare_org(
     State(state): State<ApiState>,
+    Caller(caller): Caller,
     Path(id): Path<String>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let scope = Scope::read(&state, Subject::User(id.clone()), query.as_deref(), &[]).await?;
-    let Scope { view, mut filter, organizations, .. } = scope;
+    let scope =
+        Scope::read(&state, &caller, Subject::User(id.clone()), query.as_deref(), &[]).await?;
+    let Scope { reading, mut filter, organizations, .. } = scope;
     let organization_id = one_organization(&id, organizations)?;
+    check_whole(&reading.reach, &organization_id)?;
     filter.user_ids.clear();
-    let name = state.answer_name(&view, "compare-org", &(&id, &filter));
+    let name = state.answer_name(&reading, "compare-org", &(&id, &filter));
     let queries = Arc::clone(state.queries());
+    let Reading { view, as_of, .. } = reading;
     let ask = async move {
         let compared = queries.compare_org(&view, &filter, &id).await?;
-        Ok(Comparison::new(id, organization_id, &compared, Coverage::new(&view, &filter)))
+        Ok(Comparison::new(id, organization_id, &compared, Coverage::new(as_of, &filter)))
     };
     state.answers().answer(&headers, name, ask).await
+}
+
+/// Ranks and averages tell of everybody's usage.
+fn check_whole(reach: &Reach, organization_id: &str) -> Result<(), Problem> {
+    if reach.reads_whole(organization_id) {
+        return Ok(());
+    }
+    let detail = format!(
+        "ranks and averages are of everybody in organization {organization_id}, of whom your \
+         roles let you see a part; ask somebody whose role is over the organization"
+    );
+    Err(Problem::new(ErrorKind::Forbidden, detail))
 }
 
 fn one_organization(user_id: &str, mut organizations: Vec<String>) -> Result<String, Problem> {
@@ -97,7 +118,7 @@ fn one_organization(user_id: &str, mut organizations: Vec<String>) -> Result<Str
                 "the user {user_id:?} never had an event in the organizations that \
                  organization_id names"
             );
-            Err(Problem::new(crate::error::ErrorKind::NotFound, detail))
+            Err(Problem::new(ErrorKind::NotFound, detail))
         }
     }
 }

@@ -9,15 +9,16 @@ use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::ApiState;
+use super::caller::Caller;
 use super::cursor::{decode_event, encode_event, request_hash};
 use super::filters::organization_id;
 use super::items::ListItem;
 use super::list_params::limit;
 use super::params::Params;
 use super::problem::Problem;
-use super::wire::{as_of, money, time};
-use crate::error::Error;
-use crate::query::{self, ConversationRequest};
+use super::reading::Reading;
+use super::wire::{money, time};
+use crate::query::{self, ConversationRequest, unknown_conversation};
 use crate::rollup::Dimension;
 
 /// The parameters of a conversation.
@@ -44,7 +45,7 @@ pub(crate) struct Conversation {
     items: Vec<ConversationEvent>,
     /// Where the next page starts; null on the last one.
     next_cursor: Option<String>,
-    /// When the latest event in this answer's reach was acknowledged.
+    /// Every event acknowledged by then is in the answer.
     as_of: Option<String>,
 }
 
@@ -99,7 +100,7 @@ pub(crate) struct ConversationEvent {
     entry: String,
 }
 
-/// One conversation: its totals and its events.
+/// One conversation: the totals and events of it that may be seen.
 #[utoipa::path(
     get, path = "/api/conversations/{id}", tag = "conversations",
     params(("id" = String, Path, description = "The conversation"), ConversationParams),
@@ -107,6 +108,7 @@ pub(crate) struct ConversationEvent {
 )]
 pub(crate) async fn conversation(
     State(state): State<ApiState>,
+    Caller(caller): Caller,
     Path(id): Path<String>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
@@ -115,26 +117,31 @@ pub(crate) async fn conversation(
     let rule = "it is a UUID in its hyphenated form";
     let named = params.parsed("organization_id", rule, organization_id)?;
     let limit = limit(&params)?;
-    let view = state.view()?;
+    let reading = state.reading(&caller)?;
     let organization_id = match named {
+        Some(named) if reading.reach.of_organization(&named).is_none() => {
+            return Err(unknown_conversation(&id).into());
+        }
         Some(organization_id) => organization_id,
         None => {
-            let found = state.organizations_of(&view, Dimension::Conversation, &id).await?;
+            let found = state.organizations_of(&reading, Dimension::Conversation, &id).await?;
             one_organization(&id, &found)?
         }
     };
     let hash = request_hash(&(&organization_id, &id));
     let after = params.one("cursor")?.map(|cursor| decode_event(hash, cursor)).transpose()?;
-    let request = ConversationRequest { organization_id, conversation_id: id, limit, after };
-    let name = state.answer_name(&view, "conversation", &request);
+    let reach = reading.reach.clone();
+    let request = ConversationRequest { reach, organization_id, conversation_id: id, limit, after };
+    let name = state.answer_name(&reading, "conversation", &request);
     let queries = Arc::clone(state.queries());
+    let Reading { view, as_of, .. } = reading;
     let ask = async move {
         let conversation = queries.conversation(&view, &request).await?;
         Ok(Conversation {
             next_cursor: conversation.next.as_ref().map(|next| encode_event(hash, next)),
             items: conversation.events.into_iter().map(ConversationEvent::from).collect(),
             whole: conversation.whole.into(),
-            as_of: as_of(&view),
+            as_of: as_of.text(),
         })
     };
     state.answers().answer(&headers, name, ask).await
@@ -149,10 +156,7 @@ fn one_organization(id: &str, organizations: &[String]) -> Result<String, Proble
         );
         return Err(Problem::parameter("organization_id", "", detail));
     }
-    organizations.first().cloned().ok_or_else(|| {
-        let message = format!("no event ever named the conversation {id:?}; check the id");
-        Error::not_found(message).into()
-    })
+    organizations.first().cloned().ok_or_else(|| unknown_conversation(id).into())
 }
 
 impl From<query::ConversationEvent> for ConversationEvent {

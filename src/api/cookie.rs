@@ -26,10 +26,7 @@ impl CookiePolicy {
 
     /// The secret of the session that the request's cookie holds.
     pub fn secret(self, headers: &HeaderMap) -> Option<&str> {
-        let lines = headers.get_all(header::COOKIE).iter();
-        let pairs = lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(';'));
-        let mut found = pairs.filter_map(|pair| pair.trim().split_once('='));
-        found.find(|(name, _)| *name == self.name()).map(|(_, secret)| secret)
+        value_of(headers, self.name())
     }
 
     /// The value of `Set-Cookie` that keeps `secret` for `seconds_max`.
@@ -53,6 +50,14 @@ impl CookiePolicy {
             Self::Loopback => "Path=/; HttpOnly; SameSite=Lax",
         }
     }
+}
+
+/// What the request's cookie of this name holds.
+pub(super) fn value_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let lines = headers.get_all(header::COOKIE).iter();
+    let pairs = lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(';'));
+    let mut found = pairs.filter_map(|pair| pair.trim().split_once('='));
+    found.find(|(known, _)| *known == name).map(|(_, value)| value)
 }
 
 #[cfg(test)]

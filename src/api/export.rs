@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use utoipa::IntoParams;
 
 use super::ApiState;
+use super::caller::Caller;
 use super::filters::FilterParams;
 use super::list_params::group_by;
 use super::params::Params;
@@ -43,7 +44,8 @@ struct ExportParams {
     rows: Option<String>,
 }
 
-/// Every row under the filters, ordered the same each time.
+/// Every row under the filters, ordered the same each time. Only answers to
+/// those who may see everything carry an ETag.
 #[utoipa::path(
     get, path = "/api/organizations/{id}/analytics/export", tag = "organizations",
     params(("id" = String, Path, description = "The organization"), FilterParams, ExportParams),
@@ -54,21 +56,24 @@ struct ExportParams {
 )]
 pub(crate) async fn organization_export(
     State(state): State<ApiState>,
+    Caller(caller): Caller,
     Path(id): Path<String>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let names = ["format", "group_by", "rows"];
-    let scope = Scope::read(&state, Subject::Organization(id), query.as_deref(), &names).await?;
-    let Scope { view, filter, params, .. } = scope;
+    let scope =
+        Scope::read(&state, &caller, Subject::Organization(id), query.as_deref(), &names).await?;
+    let Scope { reading, filter, params, .. } = scope;
     let (rows, format) = export_rows(&params)?;
     let request = ExportRequest { filter, rows };
-    let name = state.answer_name(&view, "export", &(&request, format));
+    let name = state.answer_name(&reading, "export", &(&request, format));
     if let Some(unchanged) = name.unchanged(&headers) {
         return Ok(unchanged);
     }
     let file = file_name(&request, format);
     let queries = Arc::clone(state.queries());
+    let view = reading.view;
     let batches = off_workers(async move {
         check_organization(&queries, &view, &request.filter).await?;
         queries.export(view, request).await

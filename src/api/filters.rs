@@ -6,8 +6,8 @@ use uuid::Uuid;
 
 use super::params::Params;
 use super::problem::Problem;
+use crate::access::Reach;
 use crate::model::Status;
-use crate::query::everything;
 use crate::rollup::UsageFilter;
 
 /// The names of [`FilterParams`].
@@ -132,9 +132,10 @@ impl RelativeRange {
 }
 
 impl Filters {
-    /// Reads the filters among `params`.
-    pub(crate) fn parse(params: &Params) -> Result<Self, Problem> {
-        let mut filter = everything();
+    /// Reads the filters among `params`, of somebody who may see the rows of
+    /// `reach`.
+    pub(crate) fn parse(params: &Params, reach: Reach) -> Result<Self, Problem> {
+        let mut filter = UsageFilter::all(reach);
         filter.organization_ids = params
             .all("organization_id")
             .iter()
@@ -216,7 +217,7 @@ mod tests {
 
     fn filter(query: &str) -> Result<UsageFilter, Problem> {
         let params = Params::parse(Some(query), &FILTER_NAMES)?;
-        Filters::parse(&params)?.resolve(day("2026-03-15"))
+        Filters::parse(&params, Reach::Everything)?.resolve(day("2026-03-15"))
     }
 
     fn day(text: &str) -> NaiveDate {

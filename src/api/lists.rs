@@ -9,13 +9,16 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::ApiState;
+use super::caller::Caller;
 use super::cursor::encode_group;
 use super::filters::FilterParams;
 use super::items::{ListItem, dimension_names};
 use super::list_params::{DrillDownParams, LIST_NAMES, ListParams, group_by, list_request};
 use super::problem::Problem;
+use super::reading::Reading;
 use super::scope::{Scope, Subject, check_organization};
 use super::wire::{Coverage, Measures};
+use crate::access::Principal;
 use crate::query;
 use crate::rollup::Dimension;
 
@@ -57,12 +60,13 @@ macro_rules! organization_list {
         )]
         pub(crate) async fn $name(
             State(state): State<ApiState>,
+            Caller(caller): Caller,
             Path(id): Path<String>,
             RawQuery(query): RawQuery,
             headers: HeaderMap,
         ) -> Result<Response, Problem> {
             let subject = Subject::Organization(id);
-            list(&state, subject, query.as_deref(), Dimension::$dimension, &headers).await
+            list(&state, &caller, subject, query.as_deref(), Dimension::$dimension, &headers).await
         }
     };
 }
@@ -96,11 +100,12 @@ organization_list!(
 )]
 pub(crate) async fn user_models(
     State(state): State<ApiState>,
+    Caller(caller): Caller,
     Path(id): Path<String>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    list(&state, Subject::User(id), query.as_deref(), Dimension::Model, &headers).await
+    list(&state, &caller, Subject::User(id), query.as_deref(), Dimension::Model, &headers).await
 }
 
 /// A user's conversations, the latest first.
@@ -111,42 +116,47 @@ pub(crate) async fn user_models(
 )]
 pub(crate) async fn user_conversations(
     State(state): State<ApiState>,
+    Caller(caller): Caller,
     Path(id): Path<String>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    list(&state, Subject::User(id), query.as_deref(), Dimension::Conversation, &headers).await
+    list(&state, &caller, Subject::User(id), query.as_deref(), Dimension::Conversation, &headers)
+        .await
 }
 
 /// Every organization.
 #[utoipa::path(
     get, path = "/api/platform/analytics/organizations", tag = "platform",
     params(FilterParams, ListParams),
-    responses((status = 200, body = List), (status = 304), (status = 400, body = Problem))
+    responses((status = 200, body = List), (status = 304), (status = 400, body = Problem), (status = 403, body = Problem))
 )]
 pub(crate) async fn platform_organizations(
     State(state): State<ApiState>,
+    Caller(caller): Caller,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    list(&state, Subject::Platform, query.as_deref(), Dimension::Organization, &headers).await
+    list(&state, &caller, Subject::Platform, query.as_deref(), Dimension::Organization, &headers)
+        .await
 }
 
 /// Every model.
 #[utoipa::path(
     get, path = "/api/platform/analytics/models", tag = "platform",
     params(FilterParams, ListParams),
-    responses((status = 200, body = List), (status = 304), (status = 400, body = Problem))
+    responses((status = 200, body = List), (status = 304), (status = 400, body = Problem), (status = 403, body = Problem))
 )]
 pub(crate) async fn platform_models(
     State(state): State<ApiState>,
+    Caller(caller): Caller,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    list(&state, Subject::Platform, query.as_deref(), Dimension::Model, &headers).await
+    list(&state, &caller, Subject::Platform, query.as_deref(), Dimension::Model, &headers).await
 }
 
-/// Usage by any combination of dimensions.
+/// Usage by any combination of dimensions, of everything that may be seen.
 #[utoipa::path(
     get, path = "/api/analytics/drill-down", tag = "platform",
     params(DrillDownParams, FilterParams, ListParams),
@@ -154,11 +164,12 @@ pub(crate) async fn platform_models(
 )]
 pub(crate) async fn drill_down(
     State(state): State<ApiState>,
+    Caller(caller): Caller,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let names = [LIST_NAMES.as_slice(), &["group_by"]].concat();
-    let scope = Scope::read(&state, Subject::Platform, query.as_deref(), &names).await?;
+    let scope = Scope::read(&state, &caller, Subject::Anything, query.as_deref(), &names).await?;
     let group_by = group_by(&scope.params)?.ok_or_else(|| {
         let detail = format!("group_by is missing; it names some of {}", dimension_names());
         Problem::parameter("group_by", "", detail)
@@ -168,6 +179,7 @@ pub(crate) async fn drill_down(
 
 async fn list(
     state: &ApiState,
+    caller: &Principal,
     subject: Subject,
     query: Option<&str>,
     dimension: Dimension,
@@ -179,7 +191,7 @@ async fn list(
         Dimension::Conversation => vec![Dimension::Organization, Dimension::Conversation],
         one => vec![one],
     };
-    let scope = Scope::read(state, subject, query, &LIST_NAMES).await?;
+    let scope = Scope::read(state, caller, subject, query, &LIST_NAMES).await?;
     answer(state, scope, group_by, known_at_all, headers).await
 }
 
@@ -190,16 +202,17 @@ async fn answer(
     known_at_all: bool,
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
-    let Scope { view, filter, params, .. } = scope;
+    let Scope { reading, filter, params, .. } = scope;
     let (request, hash) = list_request(&params, filter, group_by)?;
-    let name = state.answer_name(&view, "list", &(known_at_all, &request));
+    let name = state.answer_name(&reading, "list", &(known_at_all, &request));
     let queries = Arc::clone(state.queries());
+    let Reading { view, as_of, .. } = reading;
     let ask = async move {
         let page = queries.list(&view, &request).await?;
         if known_at_all && page.total.total_events == 0 {
             check_organization(&queries, &view, &request.filter).await?;
         }
-        Ok(List::new(page, hash, Coverage::new(&view, &request.filter)))
+        Ok(List::new(page, hash, Coverage::new(as_of, &request.filter)))
     };
     state.answers().answer(headers, name, ask).await
 }

@@ -23,12 +23,14 @@ mod items;
 mod json_body;
 mod list_params;
 mod lists;
+mod oidc;
 mod otlp;
 mod params;
 mod prices;
 mod privacy;
 pub mod problem;
 mod provider_reports;
+mod reading;
 mod reconciliation;
 mod reprice;
 mod scope;
@@ -59,6 +61,7 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::access::{Permission, Principal};
 use crate::clock::Clock;
 use crate::engine::Engine;
 use crate::error::{Context, Result};
@@ -68,6 +71,7 @@ use crate::rollup::Dimension;
 
 use answer::{AnswerCache, AnswerName};
 use problem::{Problem, complete_problems};
+use reading::Reading;
 
 pub use access::{
     AccessDoor, AccountAnswer, AccountBody, AccountChangeBody, AccountList, GrantBody,
@@ -85,6 +89,7 @@ pub use cookie::CookiePolicy;
 pub use directory::DirectoryDoor;
 pub use health::HealthState;
 pub use ingest::{Incoming, IngestDoor, not_ready};
+pub use oidc::OidcDoor;
 pub use prices::{ActivationAnswer, PriceVersion, PriceVersions, PutAnswer};
 pub use privacy::{ExpiredTable, ForgetAnswer, ForgetBody, RetentionAnswer, RetentionBody};
 pub use provider_reports::{ImportedReport, ReportOptions};
@@ -134,6 +139,14 @@ impl ApiState {
         &self.0.engine
     }
 
+    /// What a request of `caller` reads: the state of now, and the rows of it
+    /// that its roles let it read.
+    fn reading(&self, caller: &Principal) -> Result<Reading> {
+        // Before the view is taken: see `AsOf`.
+        let now = self.now();
+        Ok(Reading::new(self.view()?, caller.reach(Permission::ReadUsage), now))
+    }
+
     fn view(&self) -> Result<Arc<View>> {
         (self.0.view)()
     }
@@ -146,28 +159,31 @@ impl ApiState {
         &self.0.answers
     }
 
-    /// Names the answer of `route` to `request`, over `view` and the names that
-    /// things have now. Names are read after this, so an answer under an old
-    /// name is never shown with a new one's.
-    fn answer_name(&self, view: &View, route: &str, request: &impl fmt::Debug) -> AnswerName {
-        AnswerName::new(view, self.queries().directory().shown_revision(), route, request)
+    /// Names the answer of `route` to `request`, over what is read and the names
+    /// that things have now. Names are read after this, so an answer under an
+    /// old name is never shown with a new one's.
+    fn answer_name(&self, reading: &Reading, route: &str, request: &impl fmt::Debug) -> AnswerName {
+        AnswerName::new(reading, self.queries().directory().shown_revision(), route, request)
     }
 
-    /// The organizations that ever saw `id`, a value of `dimension`.
+    /// The organizations that ever saw `id`, a value of `dimension`, in a row
+    /// that may be read.
     async fn organizations_of(
         &self,
-        view: &Arc<View>,
+        reading: &Reading,
         dimension: Dimension,
         id: &str,
     ) -> Result<Arc<[String]>> {
-        let name = self.answer_name(view, "organizations", &(dimension, id));
+        let name = self.answer_name(reading, "organizations", &(dimension, id));
         if let Some(known) = self.0.organizations.get(&name) {
             return Ok(known);
         }
-        let (queries, view) = (Arc::clone(self.queries()), Arc::clone(view));
+        let (queries, Reading { view, reach, .. }) = (Arc::clone(self.queries()), reading.clone());
         let id = id.to_owned();
         let found =
-            off_workers(async move { queries.organizations_of(&view, dimension, &id).await });
+            off_workers(
+                async move { queries.organizations_of(&view, &reach, dimension, &id).await },
+            );
         let found: Arc<[String]> = found.await?.into();
         self.0.organizations.insert(name, Arc::clone(&found));
         Ok(found)
@@ -213,6 +229,8 @@ pub fn routes() -> OpenApiRouter<ApiState> {
         .routes(routes!(reconciliation::reconciliation))
         .routes(routes!(sightings::sightings))
         .routes(routes!(sql::sql))
+        .routes(routes!(sql::statements::statements))
+        .routes(routes!(sql::statements::statement, sql::statements::cancel_statement))
 }
 
 /// The OpenAPI document of [`routes()`].

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::ApiState;
+use super::caller::Caller;
 use super::filters::organization_id;
 use super::params::Params;
 use super::problem::Problem;
@@ -132,7 +133,8 @@ impl Reconciliation {
 ///
 /// Lines up what the imported reports say with our events by UTC day, model
 /// and key, and splits the difference of each line by cause. The causes add
-/// up to the difference exactly, in each line and in total.
+/// up to the difference exactly, in each line and in total. For those who may see
+/// all of the organization, or of all of them where none is named.
 #[utoipa::path(
     get, path = "/api/reconciliation", tag = "platform",
     params(
@@ -141,26 +143,29 @@ impl Reconciliation {
         ("date_to" = String, Query, description = "Last UTC day, inclusive"),
         ("organization_id" = Option<String>, Query, description = "Only this organization and the reports of its accounts"),
     ),
-    responses((status = 200, body = Reconciliation), (status = 304), (status = 400, body = Problem), (status = 404, body = Problem))
+    responses((status = 200, body = Reconciliation), (status = 304), (status = 400, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem))
 )]
 pub(crate) async fn reconciliation(
     State(state): State<ApiState>,
+    Caller(caller): Caller,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let params = Params::parse(query.as_deref(), &NAMES)?;
+    let reading = state.reading(&caller)?;
     let request = ReconciliationRequest {
+        reach: reading.reach.clone(),
         provider: required(params.one("provider")?, "provider", "name one, such as anthropic")?
             .to_owned(),
         date_from: date(&params, "date_from")?,
         date_to: date(&params, "date_to")?,
         organization_id: params.parsed("organization_id", "it must be a UUID", organization_id)?,
     };
-    let view = state.view()?;
     // Reports change neither the events nor their aggregates.
-    let reports = view.provider_costs.version;
-    let name = state.answer_name(&view, "reconciliation", &(reports, &request));
+    let reports = reading.view.provider_costs.version;
+    let name = state.answer_name(&reading, "reconciliation", &(reports, &request));
     let queries = Arc::clone(state.queries());
+    let view = reading.view;
     let ask = async move {
         let answer = queries.reconciliation(&view, &request).await?;
         Ok(Reconciliation::new(&request, &answer))

@@ -12,12 +12,13 @@ use utoipa::ToSchema;
 use super::caller::Caller;
 use super::filters::organization_id;
 use super::problem::Problem;
+use crate::access::Reach;
 use crate::corrections::Corrector;
 use crate::error::{Error, Result};
 use crate::model::{Money, Status};
 use crate::prices::{Prices, RepriceRequest};
 use crate::pricing::{Reported, RepriceReport, RepriceSums};
-use crate::query::{everything, off_workers};
+use crate::query::off_workers;
 use crate::rollup::UsageFilter;
 
 /// Which events to price anew, and by what.
@@ -164,7 +165,7 @@ impl RepriceBody {
             providers: self.provider,
             models: self.model,
             statuses: self.status,
-            ..everything()
+            ..UsageFilter::all(Reach::Everything)
         };
         let (price_version, dry_run) = (self.price_version, self.dry_run);
         Ok(RepriceRequest { filter, price_version, only_unpriced, reported, dry_run })

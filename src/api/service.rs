@@ -24,6 +24,7 @@ use super::directory::{self, DirectoryDoor};
 use super::gate::Gate;
 use super::health::{self, HealthState};
 use super::ingest::{self, IngestDoor};
+use super::oidc::{self, OidcDoor};
 use super::otlp;
 use super::problem::Problem;
 use super::{ApiState, audit_log, closed_months, privacy};
@@ -46,6 +47,8 @@ pub struct Doors {
     pub access: AccessDoor,
     /// Price lists and repricing.
     pub prices: Arc<Prices>,
+    /// The login of people by an identity provider.
+    pub oidc: OidcDoor,
     /// Health and metrics.
     pub health: Arc<HealthState>,
 }
@@ -103,6 +106,7 @@ fn all_routes(doors: Doors) -> OpenApiRouter<ApiState> {
         .merge(corrections)
         .merge(prices)
         .merge(audit_log)
+        .merge(oidc::routes(doors.oidc))
         .merge(reprice)
         .merge(health)
 }

@@ -9,12 +9,14 @@ use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::ApiState;
+use super::caller::Caller;
 use super::cursor::{decode_sighting, encode_sighting, request_hash};
 use super::filters::organization_id;
 use super::list_params::limit;
 use super::params::Params;
 use super::problem::Problem;
-use super::wire::{as_of, money, time};
+use super::reading::Reading;
+use super::wire::{money, time};
 use crate::query::{self, SightingsRequest};
 
 /// The parameters of the list.
@@ -40,7 +42,7 @@ pub(crate) struct Sightings {
     items: Vec<Sighting>,
     /// Where the next page starts; null on the last one.
     next_cursor: Option<String>,
-    /// When the latest event in this answer's reach was acknowledged.
+    /// Every event acknowledged by then is in the answer.
     as_of: Option<String>,
 }
 
@@ -93,7 +95,8 @@ pub(crate) struct Sighting {
 ///
 /// A call that gateway, tool and provider each report counts once, by the
 /// event of the source that `source_precedence` names first; the others are
-/// listed here and are in no sum.
+/// listed here and are in no sum. A sighting has neither team nor department:
+/// roles over these show none.
 #[utoipa::path(
     get, path = "/api/sightings", tag = "ingest",
     params(SightingParams),
@@ -101,6 +104,7 @@ pub(crate) struct Sighting {
 )]
 pub(crate) async fn sightings(
     State(state): State<ApiState>,
+    Caller(caller): Caller,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -112,17 +116,20 @@ pub(crate) async fn sightings(
     let limit = limit(&params)?;
     let hash = request_hash(&(&organization_id, &request_id));
     let after = params.one("cursor")?.map(|cursor| decode_sighting(hash, cursor)).transpose()?;
-    let request = SightingsRequest { organization_id, request_id, limit, after };
-    let view = state.view()?;
+    let reading = state.reading(&caller)?;
+    let reach = reading.reach.clone();
+    let request = SightingsRequest { reach, organization_id, request_id, limit, after };
     // Retention drops rows without a new event.
-    let name = state.answer_name(&view, "sightings", &(view.sightings.version, &request));
+    let version = reading.view.sightings.version;
+    let name = state.answer_name(&reading, "sightings", &(version, &request));
     let queries = Arc::clone(state.queries());
+    let Reading { view, as_of, .. } = reading;
     let ask = async move {
         let page = queries.sightings(&view, &request).await?;
         Ok(Sightings {
             next_cursor: page.next.as_ref().map(|next| encode_sighting(hash, next)),
             items: page.items.into_iter().map(Sighting::from).collect(),
-            as_of: as_of(&view),
+            as_of: as_of.text(),
         })
     };
     state.answers().answer(&headers, name, ask).await

@@ -10,10 +10,13 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::ApiState;
+use super::caller::Caller;
 use super::filters::FilterParams;
 use super::problem::Problem;
+use super::reading::Reading;
 use super::scope::{Scope, Subject, check_organization};
 use super::wire::{Coverage, Measures};
+use crate::access::Principal;
 use crate::query;
 
 /// The sums of a range.
@@ -60,11 +63,12 @@ impl Summary {
 )]
 pub(crate) async fn organization_summary(
     State(state): State<ApiState>,
+    Caller(caller): Caller,
     Path(id): Path<String>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    summary(&state, Subject::Organization(id), query.as_deref(), &headers).await
+    summary(&state, &caller, Subject::Organization(id), query.as_deref(), &headers).await
 }
 
 /// What a user used, in every organization unless `organization_id` says.
@@ -75,43 +79,47 @@ pub(crate) async fn organization_summary(
 )]
 pub(crate) async fn user_summary(
     State(state): State<ApiState>,
+    Caller(caller): Caller,
     Path(id): Path<String>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    summary(&state, Subject::User(id), query.as_deref(), &headers).await
+    summary(&state, &caller, Subject::User(id), query.as_deref(), &headers).await
 }
 
 /// What everybody used.
 #[utoipa::path(
     get, path = "/api/platform/analytics/summary", tag = "platform",
     params(FilterParams),
-    responses((status = 200, body = Summary), (status = 304), (status = 400, body = Problem))
+    responses((status = 200, body = Summary), (status = 304), (status = 400, body = Problem), (status = 403, body = Problem))
 )]
 pub(crate) async fn platform_summary(
     State(state): State<ApiState>,
+    Caller(caller): Caller,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    summary(&state, Subject::Platform, query.as_deref(), &headers).await
+    summary(&state, &caller, Subject::Platform, query.as_deref(), &headers).await
 }
 
 async fn summary(
     state: &ApiState,
+    caller: &Principal,
     subject: Subject,
     query: Option<&str>,
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
     let known_at_all = matches!(subject, Subject::Organization(_));
-    let Scope { view, filter, .. } = Scope::read(state, subject, query, &[]).await?;
-    let name = state.answer_name(&view, "summary", &(known_at_all, &filter));
+    let Scope { reading, filter, .. } = Scope::read(state, caller, subject, query, &[]).await?;
+    let name = state.answer_name(&reading, "summary", &(known_at_all, &filter));
     let queries = Arc::clone(state.queries());
+    let Reading { view, as_of, .. } = reading;
     let ask = async move {
         let summary = queries.summary(&view, &filter).await?;
         if known_at_all && summary.current.total_events == 0 {
             check_organization(&queries, &view, &filter).await?;
         }
-        Ok(Summary::new(&summary, Coverage::new(&view, &filter)))
+        Ok(Summary::new(&summary, Coverage::new(as_of, &filter)))
     };
     state.answers().answer(headers, name, ask).await
 }

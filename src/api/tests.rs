@@ -1,4 +1,7 @@
-mod fixture;
+mod caches;
+pub(super) mod fixture;
+mod reach;
+mod tenants;
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};

@@ -10,10 +10,13 @@ use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::ApiState;
+use super::caller::Caller;
 use super::filters::FilterParams;
 use super::problem::Problem;
+use super::reading::Reading;
 use super::scope::{Scope, Subject, check_organization};
 use super::wire::{Coverage, Measures};
+use crate::access::Principal;
 use crate::query;
 use crate::rollup::DateBucket;
 
@@ -95,11 +98,12 @@ impl Trends {
 )]
 pub(crate) async fn organization_trends(
     State(state): State<ApiState>,
+    Caller(caller): Caller,
     Path(id): Path<String>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    trends(&state, Subject::Organization(id), query.as_deref(), &headers).await
+    trends(&state, &caller, Subject::Organization(id), query.as_deref(), &headers).await
 }
 
 /// How a user's usage developed.
@@ -110,36 +114,39 @@ pub(crate) async fn organization_trends(
 )]
 pub(crate) async fn user_trends(
     State(state): State<ApiState>,
+    Caller(caller): Caller,
     Path(id): Path<String>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    trends(&state, Subject::User(id), query.as_deref(), &headers).await
+    trends(&state, &caller, Subject::User(id), query.as_deref(), &headers).await
 }
 
 /// How everybody's usage developed.
 #[utoipa::path(
     get, path = "/api/platform/analytics/trends", tag = "platform",
     params(FilterParams, TrendParams),
-    responses((status = 200, body = Trends), (status = 304), (status = 400, body = Problem))
+    responses((status = 200, body = Trends), (status = 304), (status = 400, body = Problem), (status = 403, body = Problem))
 )]
 pub(crate) async fn platform_trends(
     State(state): State<ApiState>,
+    Caller(caller): Caller,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    trends(&state, Subject::Platform, query.as_deref(), &headers).await
+    trends(&state, &caller, Subject::Platform, query.as_deref(), &headers).await
 }
 
 async fn trends(
     state: &ApiState,
+    caller: &Principal,
     subject: Subject,
     query: Option<&str>,
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
     let known_at_all = matches!(subject, Subject::Organization(_));
-    let scope = Scope::read(state, subject, query, &["interval"]).await?;
-    let Scope { view, filter, params, .. } = scope;
+    let scope = Scope::read(state, caller, subject, query, &["interval"]).await?;
+    let Scope { reading, filter, params, .. } = scope;
     let interval = params.parsed("interval", "it is day, week or month", |text| match text {
         "day" => Some(Interval::Day),
         "week" => Some(Interval::Week),
@@ -147,14 +154,15 @@ async fn trends(
         _ => None,
     })?;
     let interval = interval.unwrap_or(Interval::Day);
-    let name = state.answer_name(&view, "trends", &(known_at_all, &filter, interval));
+    let name = state.answer_name(&reading, "trends", &(known_at_all, &filter, interval));
     let queries = Arc::clone(state.queries());
+    let Reading { view, as_of, .. } = reading;
     let ask = async move {
         let trends = queries.trends(&view, &filter, interval.into()).await?;
         if known_at_all && trends.total.total_events == 0 {
             check_organization(&queries, &view, &filter).await?;
         }
-        Ok(Trends::new(&trends, interval, Coverage::new(&view, &filter)))
+        Ok(Trends::new(&trends, interval, Coverage::new(as_of, &filter)))
     };
     state.answers().answer(headers, name, ask).await
 }

@@ -4,7 +4,7 @@ use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::flush::View;
+use super::reading::AsOf;
 use crate::model::Money;
 use crate::query;
 use crate::rollup::UsageFilter;
@@ -74,8 +74,9 @@ impl From<&query::Measures> for Measures {
 /// What an answer covers.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Coverage {
-    /// When the latest event in this answer's reach was acknowledged; null
-    /// before the first one.
+    /// Every event acknowledged by then is in the answer. To whoever may see
+    /// everything: when the latest one was acknowledged, null before the first
+    /// one; to anybody else: the minute of asking.
     as_of: Option<String>,
     /// First local date, inclusive.
     #[schema(value_type = String, format = Date)]
@@ -86,15 +87,9 @@ pub(crate) struct Coverage {
 }
 
 impl Coverage {
-    pub(crate) fn new(view: &View, filter: &UsageFilter) -> Self {
-        Self { as_of: as_of(view), date_from: filter.date_from, date_to: filter.date_to }
+    pub(crate) fn new(as_of: AsOf, filter: &UsageFilter) -> Self {
+        Self { as_of: as_of.text(), date_from: filter.date_from, date_to: filter.date_to }
     }
-}
-
-/// When the view's last frame was acknowledged.
-pub(crate) fn as_of(view: &View) -> Option<String> {
-    let known = view.as_of_micros > 0;
-    known.then(|| DateTime::from_timestamp_micros(view.as_of_micros)).flatten().map(time)
 }
 
 /// An amount as a decimal string.

@@ -15,7 +15,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
-use crate::access::{Authenticator, SystemRandomness};
+use crate::access::{Authenticator, Oidc, Randomness, SystemRandomness, install_crypto};
 use crate::api::{Incoming, IngestDoor, OperatorToken};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -69,6 +69,8 @@ pub struct App {
     corrector: Arc<Corrector>,
     authenticator: Arc<Authenticator>,
     operator: OperatorToken,
+    /// None where the settings name no identity provider.
+    oidc: Option<Arc<Oidc>>,
 }
 
 impl App {
@@ -78,7 +80,8 @@ impl App {
         let lock = Arc::new(lock::FileLock::take(&config.data_dir)?);
         let node = lock::open_node(&config.data_dir)?;
         let names = SharedDirectory::default();
-        let engine = Arc::new(Engine::new(config, names.clone())?);
+        let engine = Engine::new(config, names.clone())?.with_clock(Arc::clone(&clock));
+        let engine = Arc::new(engine);
         let queries = Arc::new(Queries::new(Arc::clone(&engine), names.clone())?);
         let store = Arc::new(OnceLock::new());
         let parts = PriceParts {
@@ -103,9 +106,8 @@ impl App {
         let clocks = Arc::clone(&clock);
         let door =
             IngestDoor::new(config, intake, Arc::clone(&store), Arc::clone(&registrar), clocks);
-        let authenticator =
-            Authenticator::new(config, Arc::clone(&clock), Arc::new(SystemRandomness))?;
         engine.set_audit_trail(AuditTrail::new(Arc::clone(&directory)));
+        let (authenticator, oidc) = open_access(config, &clock)?;
         Ok(Arc::new(Self {
             config: config.clone(),
             clock,
@@ -123,7 +125,8 @@ impl App {
             prices,
             door: Arc::new(door),
             corrector: Arc::new(corrector),
-            authenticator: Arc::new(authenticator),
+            authenticator,
+            oidc,
             operator: OperatorToken::generate(&SystemRandomness)?,
         }))
     }
@@ -292,6 +295,21 @@ impl App {
         }
         closed
     }
+}
+
+/// Those who find out who asks.
+fn open_access(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+) -> Result<(Arc<Authenticator>, Option<Arc<Oidc>>)> {
+    install_crypto();
+    let randomness: Arc<dyn Randomness> = Arc::new(SystemRandomness);
+    let oidc = Oidc::open(config, clock, &randomness)?.map(Arc::new);
+    let authenticator = Authenticator::new(config, Arc::clone(clock), randomness)?;
+    if let Some(verifier) = oidc.as_ref().and_then(|oidc| oidc.jwt_verifier()) {
+        authenticator.set_jwt_verifier(verifier);
+    }
+    Ok((Arc::new(authenticator), oidc))
 }
 
 /// Drops days past their age, once an hour.

@@ -53,6 +53,17 @@ fn describe() {
         "spendlake_answers_total",
         "Dashboard answers: unchanged (304), from the cache, or by asking"
     );
+    describe_counter!(
+        "spendlake_sql_refused_total",
+        "SQL statements sent away to come back: by a full queue, by a caller's share of it, or \
+         after a long wait"
+    );
+    describe_counter!(
+        "spendlake_sql_cancelled_total",
+        "SQL statements that somebody stopped, or whose caller went away"
+    );
+    describe_gauge!("spendlake_sql_running", "SQL statements that have a place");
+    describe_gauge!("spendlake_sql_waiting", "SQL statements that wait for one");
     describe_counter!("spendlake_directory_registered_total", "Ids registered on sight");
     describe_counter!(
         "spendlake_directory_postponed_total",
@@ -77,5 +88,9 @@ fn describe() {
         "One group: judge, append, fsync, publish"
     );
     describe_histogram!("spendlake_flush_seconds", "One flush to the lake");
+    describe_histogram!(
+        "spendlake_sql_seconds",
+        "One SQL statement from its arrival to its end, by outcome: done, failed or cancelled"
+    );
     describe_histogram!("spendlake_request_seconds", "One HTTP request, by route and status");
 }

@@ -16,8 +16,8 @@ use super::operator_file::OperatorFile;
 use super::tls::ServerTls;
 use crate::access::Authenticator;
 use crate::api::{
-    AccessDoor, ApiState, Doors, Gate, GateParts, HealthState, OperatorToken, Peer, cookies_of,
-    service,
+    AccessDoor, ApiState, Doors, Gate, GateParts, HealthState, OidcDoor, OperatorToken, Peer,
+    cookies_of, service,
 };
 use crate::directory::AuditTrail;
 use crate::error::{Context, ErrorKind, Result};
@@ -43,6 +43,10 @@ impl App {
             address,
             certificate_sha256: tls.map(|tls| tls.certificate_sha256),
         }))?;
+        if let Some(oidc) = self.oidc.clone() {
+            // Serving does not wait for it: it may be down while we start.
+            tokio::spawn(async move { oidc.warm().await });
+        }
         let replaying = Arc::clone(&self);
         let replay = tokio::spawn(async move {
             if replaying.store.get().is_none() {
@@ -151,13 +155,22 @@ impl App {
             ingest: Arc::clone(&self.door),
             corrector: Arc::clone(&self.corrector),
             directory: Arc::clone(&self.directory),
-            access: AccessDoor {
-                authenticator: Arc::clone(&self.authenticator),
-                cookies: cookies_of(&self.config),
-            },
+            access: self.access_door(),
             prices: Arc::clone(&self.prices),
+            oidc: OidcDoor {
+                oidc: self.oidc.clone(),
+                access: self.access_door(),
+                directory: Arc::clone(&self.directory),
+            },
             health: Arc::new(health),
         };
         service(api, doors, self.gate()?, Arc::clone(&self.clock))
+    }
+
+    fn access_door(&self) -> AccessDoor {
+        AccessDoor {
+            authenticator: Arc::clone(&self.authenticator),
+            cookies: cookies_of(&self.config),
+        }
     }
 }

@@ -8,6 +8,7 @@ use arrow::datatypes::{Date32Type, Decimal128Type, Int64Type};
 use arrow::util::display::array_value_to_string;
 use chrono::NaiveDate;
 
+use crate::access::Reach;
 use crate::engine::Engine;
 use crate::error::{Context, Error, Result};
 use crate::flush::{Store, View};
@@ -127,19 +128,7 @@ fn date_of(days: i32) -> NaiveDate {
 
 /// Everything ever, grouped by `group_by`.
 fn everything(group_by: Vec<Dimension>) -> UsageRequest {
-    let filter = UsageFilter {
-        date_from: date_of(-100_000),
-        date_to: date_of(100_000),
-        organization_ids: vec![],
-        team_ids: vec![],
-        departments: vec![],
-        user_ids: vec![],
-        api_key_ids: vec![],
-        providers: vec![],
-        models: vec![],
-        statuses: vec![],
-        conversation_ids: vec![],
-    };
+    let filter = UsageFilter::all(Reach::Everything);
     UsageRequest { filter, group_by, date_bucket: DateBucket::Day }
 }
 

@@ -114,7 +114,7 @@ async fn server_checks(server: &RunningServer, data_dir: &Path) -> Vec<Check> {
 }
 
 async fn ask_unpriced(remote: &Remote) -> Result<Vec<RecordBatch>> {
-    remote_rows(remote, UNPRICED_MODELS).await?.try_collect().await
+    remote_rows(remote, UNPRICED_MODELS, &[]).await?.try_collect().await
 }
 
 fn disk_check(data_dir: &Path) -> Check {

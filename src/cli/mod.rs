@@ -151,6 +151,7 @@ struct Session {
 
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
+    crate::access::install_crypto();
     let cli = Cli::parse();
     let config = match Config::resolve(cli.common.config.as_deref(), &cli.settings) {
         Ok(config) => config,

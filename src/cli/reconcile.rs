@@ -9,6 +9,7 @@ use comfy_table::{Cell, CellAlignment, ContentArrangement, Table};
 
 use super::target::Target;
 use super::{Outcome, Session};
+use crate::access::Reach;
 use crate::app::ReconciliationRequest;
 use crate::app::{Cause, Reconciliation, ReconciliationFigures, ReconciliationItem};
 use crate::error::{Context, Result};
@@ -58,6 +59,7 @@ enum Format {
 impl ReconcileArgs {
     pub(super) async fn run(self, session: &Session) -> Result<Outcome> {
         let request = ReconciliationRequest {
+            reach: Reach::Everything,
             provider: self.provider,
             date_from: self.from,
             date_to: self.to,

@@ -102,11 +102,20 @@ impl Remote {
         Ok(answer.into())
     }
 
-    /// Runs one statement; the answer is an Arrow IPC stream.
-    pub(super) async fn sql(&self, query: &str) -> Result<Response> {
-        let body = serde_json::json!({"query": query, "format": "arrow"});
+    /// Runs one statement with the texts of its parameters; the answer is an
+    /// Arrow IPC stream.
+    pub(super) async fn sql(&self, query: &str, parameters: &[String]) -> Result<Response> {
+        let body = serde_json::json!({"query": query, "parameters": parameters, "format": "arrow"});
         let answer = self.send(self.client.post(self.url("/api/sql")).json(&body)).await?;
         if answer.status().is_success() { Ok(answer) } else { Err(refusal(answer).await) }
+    }
+
+    /// Why a statement failed, if the server still knows.
+    pub(super) async fn statement_error(&self, id: &str) -> Option<String> {
+        let path = format!("/api/sql/statements/{id}");
+        let request = self.client.get(self.url(&path)).timeout(HEALTH_TIMEOUT);
+        let known: serde_json::Value = self.send(request).await.ok()?.json().await.ok()?;
+        known.get("error").and_then(|error| error.as_str()).map(str::to_owned)
     }
 
     /// Imports a directory file; all of it or nothing.
@@ -253,7 +262,11 @@ async fn refusal(answer: Response) -> Error {
     let body = answer.bytes().await.unwrap_or_default();
     let problem: Option<Problem> = serde_json::from_slice(&body).ok();
     let said = problem.and_then(|problem| problem.detail.or(problem.title));
-    Error::new(error_kind(status), said.unwrap_or_else(|| format!("the server answered {status}")))
+    let mut said = said.unwrap_or_else(|| format!("the server answered {status}"));
+    if status == StatusCode::UNAUTHORIZED {
+        said.push_str("; this program shows the token in SPENDLAKE_TOKEN");
+    }
+    Error::new(error_kind(status), said)
 }
 
 /// The kind behind a status, as the server chose it.

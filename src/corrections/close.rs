@@ -9,12 +9,13 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::{Correction, Corrector, check_reason};
+use crate::access::Reach;
 use crate::directory::{Audit, Closing};
 use crate::error::{Error, Result};
 use crate::export::{BatchWriter, Format};
 use crate::flush::crash_point;
 use crate::model::Month;
-use crate::query::{ExportRequest, ExportRows, Measures, everything, off_workers};
+use crate::query::{ExportRequest, ExportRows, Measures, off_workers};
 use crate::rollup::{Dimension, UsageFilter};
 
 /// What a statement's lines are grouped by: every dimension that finance
@@ -153,7 +154,7 @@ impl Corrector {
             date_from: month.first_day(),
             date_to: month.last_day(),
             organization_ids: organization_id.map(str::to_owned).into_iter().collect(),
-            ..everything()
+            ..UsageFilter::all(Reach::Everything)
         };
         let (queries, view) = (Arc::clone(&self.parts.queries), self.store()?.view());
         off_workers(async move {

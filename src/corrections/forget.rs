@@ -8,6 +8,7 @@ use arrow::array::{Array, ArrayRef, AsArray, MapArray, RecordBatch, StringArray}
 use serde_json::json;
 
 use super::Corrector;
+use crate::access::Reach;
 use crate::directory::{DirectoryKind, Erasure};
 use crate::error::{Context, Error, Result};
 use crate::flush::{RewriteRows, StoredTable, crash_point};
@@ -66,10 +67,9 @@ impl Corrector {
     async fn organization_of(&self, user_id: &str) -> Result<String> {
         let (queries, view) = (Arc::clone(&self.parts.queries), self.store()?.view());
         let user = user_id.to_owned();
-        let used =
-            off_workers(
-                async move { queries.organizations_of(&view, Dimension::User, &user).await },
-            );
+        let used = off_workers(async move {
+            queries.organizations_of(&view, &Reach::Everything, Dimension::User, &user).await
+        });
         let directory = self.parts.directory.load();
         let known = directory.organizations().map(|organization| organization.id.clone());
         let known = known.filter(|id| directory.get(DirectoryKind::User, id, user_id).is_some());

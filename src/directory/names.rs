@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
 
-use super::records::{DirectoryKind, Origin};
+use super::records::{DirectoryKind, Entry, Origin};
 use super::snapshot::Directory;
 
 /// So many last hex digits of its id tell an unnamed organization from others.
@@ -23,6 +23,26 @@ impl Directory {
     pub fn common_name(&self, kind: DirectoryKind, id: &str) -> Option<&str> {
         match self.index.common_name(kind, id) {
             Some(agreed) => agreed,
+            None => self.unplaced_name(kind, id),
+        }
+    }
+
+    /// The name that those of these organizations agree on which know `id`, where
+    /// `is_known` says that it may be known of: what others call it neither shows
+    /// nor hides anything.
+    pub fn common_name_among<'a>(
+        &self,
+        organization_ids: impl Iterator<Item = &'a String>,
+        kind: DirectoryKind,
+        id: &str,
+        is_known: impl Fn(&Entry) -> bool,
+    ) -> Option<&str> {
+        let found = organization_ids.filter_map(|organization| self.get(kind, organization, id));
+        let known = found.filter(|entry| is_known(entry));
+        let declared = known.filter(|entry| entry.origin == Origin::Declared);
+        let mut names = declared.map(|entry| entry.name.as_str());
+        match names.next() {
+            Some(first) => names.all(|name| name == first).then_some(first),
             None => self.unplaced_name(kind, id),
         }
     }

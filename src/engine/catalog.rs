@@ -15,6 +15,9 @@ use datafusion::execution::session_state::SessionState;
 
 use super::StaticTable;
 use super::scan::{LakeScan, SOURCES};
+use super::static_wall;
+use super::system::{self, RowCountsOnly};
+use crate::access::Reach;
 use crate::directory::TABLE_NAMES;
 use crate::flush::View;
 
@@ -57,10 +60,13 @@ pub(super) fn is_reserved(name: &str) -> bool {
         || TABLE_NAMES.contains(&name)
 }
 
-/// The tables and views of one [`View`].
+/// The tables and views of one [`View`], with the rows of one [`Reach`]: a
+/// view is planned over tables of the same reach, so it has no wall of its own.
 #[derive(Debug, Clone)]
 pub(super) struct ViewTables {
     view: Arc<View>,
+    reach: Arc<Reach>,
+    /// The price list and its like, and those of the directory.
     static_tables: [Arc<Vec<StaticTable>>; 2],
     template: Arc<SessionState>,
     audience: Audience,
@@ -79,10 +85,22 @@ impl ViewTables {
     pub(super) fn new(
         audience: Audience,
         view: Arc<View>,
+        reach: Arc<Reach>,
         static_tables: [Arc<Vec<StaticTable>>; 2],
         template: Arc<SessionState>,
     ) -> Self {
-        Self { view, static_tables, template, audience }
+        Self { view, reach, static_tables, template, audience }
+    }
+
+    /// A session in which the names stand for these tables.
+    pub(super) fn into_session(self) -> SessionState {
+        let template = Arc::clone(&self.template);
+        let (audience, counts_only) = (self.audience, *self.reach != Reach::Everything);
+        let mut state = session_state(&template, Arc::new(self), audience);
+        if counts_only {
+            state.add_analyzer_rule(Arc::new(RowCountsOnly));
+        }
+        state
     }
 
     fn lake_table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
@@ -90,17 +108,14 @@ impl ViewTables {
         let visible =
             found.filter(|source| self.audience == Audience::Ourselves || !source.internal);
         let Some(source) = visible else { return Ok(None) };
-        Ok(Some(Arc::new(LakeScan::new(source, Arc::clone(&self.view))?)))
+        Ok(Some(Arc::new(LakeScan::new(source, Arc::clone(&self.view), Arc::clone(&self.reach))?)))
     }
 
     fn static_table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
-        let found = self
-            .static_tables
-            .iter()
-            .flat_map(|tables| tables.iter())
-            .find(|table| table.name == name);
-        let Some(StaticTable { batch, .. }) = found else { return Ok(None) };
-        let table = MemTable::try_new(batch.schema(), vec![vec![batch.clone()]])?;
+        let mut all = self.static_tables.iter().flat_map(|tables| tables.iter());
+        let Some(table) = all.find(|table| table.name == name) else { return Ok(None) };
+        let batch = static_wall::within(&self.reach, table, &self.static_tables[1])?;
+        let table = MemTable::try_new(batch.schema(), vec![vec![batch]])?;
         Ok(Some(Arc::new(table)))
     }
 
@@ -114,7 +129,7 @@ impl ViewTables {
     /// one another.
     async fn plan(&self, text: &str) -> Result<Arc<dyn TableProvider>> {
         let inside = Self { audience: Audience::Ourselves, ..self.clone() };
-        let state = session_state(&self.template, Arc::new(inside));
+        let state = inside.into_session();
         let plan = state.create_logical_plan(text).await?;
         Ok(Arc::new(ViewTable::new(plan, Some(text.to_owned()))))
     }
@@ -147,17 +162,35 @@ impl SchemaProvider for ViewTables {
     }
 }
 
-/// A session state like `template` whose only schema is `tables`.
-pub(super) fn session_state(
+/// A session state like `template` whose only schema is `tables`, beside the
+/// tables about tables.
+fn session_state(
     template: &SessionState,
     tables: Arc<dyn SchemaProvider>,
+    audience: Audience,
 ) -> SessionState {
+    let builder = SessionStateBuilder::new_from_existing(template.clone());
+    let catalog = catalog_of(&tables);
+    if audience == Audience::Ourselves {
+        return builder.with_catalog_list(catalog_list(catalog)).build();
+    }
+    // Made over a list of its own, that no list holds itself.
+    let about = system::tables_about(catalog_list(catalog_of(&tables)));
+    let _ = catalog.register_schema(system::SCHEMA, about);
+    let config = template.config().clone().with_information_schema(false);
+    builder.with_config(config).with_catalog_list(catalog_list(catalog)).build()
+}
+
+// The registrations cannot fail: the collections are new and in memory.
+
+fn catalog_of(tables: &Arc<dyn SchemaProvider>) -> Arc<MemoryCatalogProvider> {
     let catalog = MemoryCatalogProvider::new();
-    // Neither registration can fail: both collections are new and in memory.
-    let _ = catalog.register_schema(SCHEMA, tables);
+    let _ = catalog.register_schema(SCHEMA, Arc::clone(tables));
+    Arc::new(catalog)
+}
+
+fn catalog_list(catalog: Arc<MemoryCatalogProvider>) -> Arc<dyn CatalogProviderList> {
     let catalogs = MemoryCatalogProviderList::new();
-    let _ = catalogs.register_catalog(CATALOG.to_owned(), Arc::new(catalog));
-    SessionStateBuilder::new_from_existing(template.clone())
-        .with_catalog_list(Arc::new(catalogs))
-        .build()
+    let _ = catalogs.register_catalog(CATALOG.to_owned(), catalog);
+    Arc::new(catalogs)
 }

@@ -25,6 +25,14 @@ impl DirectoryTables {
         Self { directory, made: Mutex::new(None) }
     }
 
+    /// `tables` whatever a directory would say.
+    #[cfg(test)]
+    pub(super) fn fixed(tables: Vec<StaticTable>) -> Self {
+        let directory = SharedDirectory::default();
+        let made = Made { of: directory.load(), tables: Arc::new(tables) };
+        Self { directory, made: Mutex::new(Some(made)) }
+    }
+
     /// The tables of the directory as it is now.
     pub(super) fn current(&self) -> Result<Arc<Vec<StaticTable>>> {
         let directory = self.directory.load();

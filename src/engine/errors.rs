@@ -7,6 +7,7 @@ use std::time::Duration;
 use arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
 
+use super::memory::{SHARE_SETTING, WHOLE_SETTING};
 use crate::config::Config;
 use crate::error::{Error, ErrorKind};
 
@@ -14,8 +15,10 @@ use crate::error::{Error, ErrorKind};
 #[derive(Debug)]
 pub(super) struct Limits {
     pub(super) time: Duration,
-    pub(super) concurrency: usize,
+    /// Most rows of an answer, where there is such a number.
+    pub(super) rows: Option<u64>,
     memory_bytes: usize,
+    memory_bytes_of_one: usize,
     spill_bytes: u64,
     data_dir: PathBuf,
 }
@@ -24,8 +27,9 @@ impl Limits {
     pub(super) fn new(config: &Config) -> Self {
         Self {
             time: Duration::from_secs(config.query_seconds_max.into()),
-            concurrency: config.query_concurrency_max,
+            rows: Some(config.query_rows_max).filter(|rows| *rows > 0),
             memory_bytes: config.query_memory_bytes_max,
+            memory_bytes_of_one: config.query_memory_per_principal_bytes_max,
             spill_bytes: config.query_spill_bytes_max,
             data_dir: config.data_dir.clone(),
         }
@@ -49,6 +53,25 @@ pub(super) fn query_timeout(limits: &Limits) -> Error {
     ))
 }
 
+/// A statement was planned, or waited for that, for as long as it may.
+pub(super) fn describe_timeout(time: Duration) -> Error {
+    let seconds = time.as_secs();
+    limit_exceeded(format!(
+        "the statement could not be described within {seconds} seconds; make it simpler, or ask \
+         again when less is under way"
+    ))
+}
+
+/// The answer has more rows than it may have. It is never cut off silently: a
+/// sum over half of the rows would look like a sum.
+pub(super) fn too_many_rows(limits: &Limits) -> Error {
+    let rows = limits.rows.unwrap_or_default();
+    limit_exceeded(format!(
+        "the answer has more than {rows} rows, the most allowed (query_rows_max); aggregate, add \
+         a LIMIT, or use the export route, which has no such limit"
+    ))
+}
+
 /// What a caller should know of `error`.
 pub(super) fn explain(error: DataFusionError, limits: &Limits) -> Error {
     let text = error.to_string();
@@ -61,11 +84,20 @@ pub(super) fn explain(error: DataFusionError, limits: &Limits) -> Error {
         .caused_by(error);
     }
     match error.find_root() {
+        DataFusionError::ResourcesExhausted(said) if said.contains(SHARE_SETTING) => {
+            let bytes = limits.memory_bytes_of_one;
+            limit_exceeded(format!(
+                "your statements together need more than the {bytes} bytes of memory for SQL of \
+                 one caller ({SHARE_SETTING}); ask for less, one after the other, or raise the \
+                 setting"
+            ))
+            .caused_by(error)
+        }
         DataFusionError::ResourcesExhausted(_) => {
             let bytes = limits.memory_bytes;
             limit_exceeded(format!(
                 "the statement needs more than the {bytes} bytes of memory for SQL \
-                 (query_memory_bytes_max); ask for less, or raise the setting"
+                 ({WHOLE_SETTING}); ask for less, or raise the setting"
             ))
             .caused_by(error)
         }

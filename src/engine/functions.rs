@@ -1,6 +1,7 @@
 //! Functions whose few arguments can ask for gigabytes: they allocate outside
 //! the memory pool, some of them while the statement is still being planned,
-//! so their results are measured before they are made.
+//! so their results are measured before they are made. And functions that tell
+//! where rows are stored: they are taken away.
 
 use std::sync::Arc;
 
@@ -38,9 +39,13 @@ const GROWING: [(&str, Unit); 5] = [
 /// `generate_series` and `range` as lists; in FROM they stream, and stay.
 const LISTS: [&str; 2] = ["generate_series", "range"];
 
-/// `state` with growing functions bounded, and list generators taken away.
+/// They tell the file of a row, and where it stands among rows of others.
+const STORAGE: [&str; 2] = ["input_file_name", "file_row_index"];
+
+/// `state` with growing functions bounded, and list generators and what tells
+/// of files taken away.
 pub(super) fn bounded(mut state: SessionState) -> Result<SessionState> {
-    for name in LISTS {
+    for name in LISTS.into_iter().chain(STORAGE) {
         state.deregister_udf(name)?;
     }
     for (name, unit) in GROWING {

@@ -4,7 +4,7 @@
 //! sorts fill everything and then fail in that merge instead of spilling.
 
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::memory_pool::{
@@ -14,10 +14,17 @@ use datafusion::execution::memory_pool::{
 /// One part in this many of what is left is kept for operators that cannot spill.
 const KEPT_PART: usize = 2;
 
-/// A pool of a fixed number of bytes for every statement together.
+/// The setting of the memory of all statements together.
+pub(super) const WHOLE_SETTING: &str = "query_memory_bytes_max";
+/// The setting of the memory of one principal's statements together.
+pub(super) const SHARE_SETTING: &str = "query_memory_per_principal_bytes_max";
+
+/// A pool of a fixed number of bytes for several statements together.
 #[derive(Debug)]
 pub(super) struct QueryMemory {
     bytes_max: usize,
+    /// Named to who finds the pool empty.
+    setting: &'static str,
     used: Mutex<Used>,
 }
 
@@ -45,8 +52,8 @@ impl Used {
 }
 
 impl QueryMemory {
-    pub(super) fn new(bytes_max: usize) -> Self {
-        Self { bytes_max, used: Mutex::default() }
+    pub(super) fn new(bytes_max: usize, setting: &'static str) -> Self {
+        Self { bytes_max, setting, used: Mutex::default() }
     }
 
     /// The counters are whole numbers changed in one step each, so they hold
@@ -58,7 +65,7 @@ impl QueryMemory {
 
 impl fmt::Display for QueryMemory {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} bytes", self.bytes_max)
+        write!(formatter, "{} bytes ({})", self.bytes_max, self.setting)
     }
 }
 
@@ -110,15 +117,96 @@ impl MemoryPool for QueryMemory {
     }
 }
 
+/// The memory of one principal's statements: a pool of its own within the pool
+/// of all, so that it takes from both and reaches either bound.
+#[derive(Debug)]
+pub(super) struct PrincipalMemory {
+    own: QueryMemory,
+    whole: Arc<QueryMemory>,
+}
+
+impl PrincipalMemory {
+    pub(super) fn new(bytes_max: usize, whole: &Arc<QueryMemory>) -> Self {
+        Self { own: QueryMemory::new(bytes_max, SHARE_SETTING), whole: Arc::clone(whole) }
+    }
+}
+
+impl fmt::Display for PrincipalMemory {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} of {}", self.own, self.whole)
+    }
+}
+
+impl MemoryPool for PrincipalMemory {
+    fn name(&self) -> &str {
+        "query memory of one principal"
+    }
+
+    fn register(&self, consumer: &MemoryConsumer) {
+        self.own.register(consumer);
+        self.whole.register(consumer);
+    }
+
+    fn unregister(&self, consumer: &MemoryConsumer) {
+        self.own.unregister(consumer);
+        self.whole.unregister(consumer);
+    }
+
+    fn grow(&self, reservation: &MemoryReservation, additional: usize) {
+        self.own.grow(reservation, additional);
+        self.whole.grow(reservation, additional);
+    }
+
+    fn shrink(&self, reservation: &MemoryReservation, shrink: usize) {
+        self.own.shrink(reservation, shrink);
+        self.whole.shrink(reservation, shrink);
+    }
+
+    fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> Result<()> {
+        self.own.try_grow(reservation, additional)?;
+        let taken = self.whole.try_grow(reservation, additional);
+        if taken.is_err() {
+            self.own.shrink(reservation, additional);
+        }
+        taken
+    }
+
+    fn reserved(&self) -> usize {
+        self.own.reserved()
+    }
+
+    fn memory_limit(&self) -> MemoryLimit {
+        MemoryLimit::Finite(self.own.bytes_max.min(self.whole.bytes_max))
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
 
     #[test]
+    fn a_principal_reaches_its_share_while_others_still_have_theirs() {
+        let whole = Arc::new(QueryMemory::new(400, WHOLE_SETTING));
+        let share = || -> Arc<dyn MemoryPool> { Arc::new(PrincipalMemory::new(300, &whole)) };
+        let (mine, theirs) = (share(), share());
+        let first = MemoryConsumer::new("first").register(&mine);
+        first.try_grow(300).expect("the share");
+        let error = first.try_grow(1).expect_err("beyond the share").to_string();
+        assert!(error.contains(SHARE_SETTING) && !error.contains(WHOLE_SETTING), "{error}");
+        let second = MemoryConsumer::new("second").register(&theirs);
+        second.try_grow(100).expect("what the whole has left");
+        let error = second.try_grow(1).expect_err("beyond the whole").to_string();
+        assert!(error.contains(WHOLE_SETTING) && !error.contains(SHARE_SETTING), "{error}");
+        assert_eq!((mine.reserved(), theirs.reserved()), (300, 100));
+        drop(first);
+        second.try_grow(200).expect("what the other gave back");
+        drop(second);
+        assert_eq!((whole.reserved(), theirs.reserved()), (0, 0));
+    }
+
+    #[test]
     fn spillers_share_evenly_and_leave_a_part_to_the_others() {
-        let pool: Arc<dyn MemoryPool> = Arc::new(QueryMemory::new(400));
+        let pool: Arc<dyn MemoryPool> = Arc::new(QueryMemory::new(400, WHOLE_SETTING));
         let spiller = |name| MemoryConsumer::new(name).with_can_spill(true).register(&pool);
         let (first, second) = (spiller("first"), spiller("second"));
         assert!(first.try_grow(101).is_err());
@@ -135,7 +223,7 @@ mod tests {
 
     #[test]
     fn what_cannot_spill_takes_from_the_spillers_share() {
-        let pool: Arc<dyn MemoryPool> = Arc::new(QueryMemory::new(400));
+        let pool: Arc<dyn MemoryPool> = Arc::new(QueryMemory::new(400, WHOLE_SETTING));
         let join = MemoryConsumer::new("join").register(&pool);
         join.try_grow(300).expect("within the pool");
         let sort = MemoryConsumer::new("sort").with_can_spill(true).register(&pool);

@@ -6,12 +6,23 @@ mod catalog;
 mod directory_tables;
 mod errors;
 mod functions;
+mod harmless;
+mod layout;
 mod memory;
 mod named_tables;
+mod parameters;
+mod places;
 mod prune;
+mod registry;
 mod scan;
 mod statement;
+mod static_wall;
 mod stream;
+mod system;
+mod tenant_exec;
+mod tenant_scan;
+mod wall;
+mod workers;
 
 #[cfg(test)]
 mod tests;
@@ -26,38 +37,47 @@ use arrow::array::RecordBatch;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::context::SessionContext;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::MemoryPool;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::SessionState;
 use datafusion::prelude::SessionConfig;
 use object_store::local::LocalFileSystem;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::access::Principal;
+use crate::access::{Permission, Principal, Reach};
+use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::directory::{AuditTrail, SharedDirectory};
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::flush::View;
-use catalog::{Audience, ViewTables, session_state};
+use catalog::{Audience, ViewTables};
 use directory_tables::DirectoryTables;
-use errors::{Limits, explain, query_timeout};
-use memory::QueryMemory;
+use errors::{Limits, describe_timeout, explain};
+use memory::{QueryMemory, WHOLE_SETTING};
+use places::{PlaceBounds, Places};
+use registry::{Registry, cancelled};
+use statement::parse;
+use stream::Job;
+use workers::Workers;
 
 pub use catalog::{CATALOG, SCHEMA};
 pub use named_tables::NamedTable;
+pub use parameters::number_value;
+pub use registry::{StatementInfo, StatementState};
 pub use statement::{Description, Statement};
 pub use stream::SqlStream;
 
 /// Memory for Parquet footers and page indexes, bytes: a few thousand files.
 const METADATA_CACHE_BYTES_MAX: usize = 256 << 20;
 
-/// How long a statement waits for a place before it is answered `Busy`.
-const ADMISSION_WAIT: Duration = Duration::from_secs(10);
-
-/// How long a statement may be planned in order to describe it.
+/// How long a statement may wait and be planned in order to describe it.
 const DESCRIBE_TIME: Duration = Duration::from_secs(10);
+
+/// Statements that are planned at once in order to describe them.
+const DESCRIBED_AT_ONCE_MAX: usize = 8;
 
 /// Memory that each sort sets aside for its last merge, bytes.
 const SORT_MERGE_BYTES_MAX: usize = 10 << 20;
@@ -81,7 +101,10 @@ pub struct Engine {
     template: Arc<SessionState>,
     static_tables: ArcSwap<Vec<StaticTable>>,
     directory: DirectoryTables,
-    permits: Arc<Semaphore>,
+    places: Places,
+    registry: Arc<Registry>,
+    describing: Semaphore,
+    workers: Workers,
     limits: Arc<Limits>,
     /// Writes down users' statements; empty where nobody wants that.
     audit_trail: OnceLock<AuditTrail>,
@@ -103,10 +126,20 @@ impl Engine {
             ),
             static_tables: ArcSwap::default(),
             directory: DirectoryTables::new(directory),
-            permits: Arc::new(Semaphore::new(config.query_concurrency_max)),
+            places: Places::new(PlaceBounds::from(config), config.query_memory_bytes_max),
+            registry: Registry::new(Arc::new(SystemClock)),
+            describing: Semaphore::new(DESCRIBED_AT_ONCE_MAX),
+            workers: Workers::new(config.query_threads_max)?,
             limits: Arc::new(Limits::new(config)),
             audit_trail: OnceLock::new(),
         })
+    }
+
+    /// The same with another clock, which says since when statements run.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.registry = Registry::new(clock);
+        self
     }
 
     /// Writes every later statement of a user to the audit log, whatever door
@@ -118,20 +151,14 @@ impl Engine {
     /// Replaces the static tables of all later sessions. A name that the lake
     /// or the directory uses is refused.
     pub fn set_static_tables(&self, tables: Vec<StaticTable>) -> Result<()> {
-        if let Some(table) = tables.iter().find(|table| catalog::is_reserved(&table.name)) {
-            let name = &table.name;
-            return Err(Error::invalid(format!("table {name} is one of our own names")));
-        }
+        tables.iter().try_for_each(check_static)?;
         self.static_tables.store(Arc::new(tables));
         Ok(())
     }
 
     /// Replaces one static table of all later sessions, or adds it.
     pub fn set_static_table(&self, table: StaticTable) -> Result<()> {
-        if catalog::is_reserved(&table.name) {
-            let name = &table.name;
-            return Err(Error::invalid(format!("table {name} is one of the lake's own names")));
-        }
+        check_static(&table)?;
         // Another table may be replaced at the same time: neither gets lost.
         self.static_tables.rcu(|tables| {
             let others = tables.iter().filter(|other| other.name != table.name).cloned();
@@ -143,51 +170,74 @@ impl Engine {
     /// A session in which every table and view reads exactly `view`. Nothing
     /// limits its time or text: it is for our own queries.
     pub fn session(&self, view: &Arc<View>) -> Result<SessionContext> {
-        Ok(SessionContext::new_with_state(self.state(view, Audience::Ourselves)?))
+        self.session_within(view, Reach::Everything)
     }
 
-    /// Runs one read-only statement of a user. Waits a bounded time for one of
-    /// `query_concurrency_max` places (`Busy`); what the text gets wrong is
-    /// `Invalid`; reaching a limit is `LimitExceeded` and names the setting.
-    /// The returned stream holds the place and the time limit; dropping it
-    /// cancels the statement.
+    /// A session as [`Engine::session`], in which every table and view holds
+    /// only the rows within `reach`.
+    pub fn session_within(&self, view: &Arc<View>, reach: Reach) -> Result<SessionContext> {
+        Ok(SessionContext::new_with_state(self.state(view, Audience::Ourselves, reach)?))
+    }
+
+    /// Runs one read-only statement of a user over the rows that `caller` may
+    /// ask of in SQL; nothing tells of any other. Runs beside the dashboards.
+    /// Waits a bounded time for one of `query_concurrency_max` places (`Busy`),
+    /// in turn with other principals; what the text or a parameter gets wrong
+    /// is `Invalid`; reaching a limit is `LimitExceeded` and names the setting;
+    /// one that somebody stopped is `Cancelled`. The returned stream holds the
+    /// place and the time limit; dropping it cancels the statement.
     pub async fn sql(
         &self,
         view: Arc<View>,
         caller: &Principal,
         statement: &Statement,
     ) -> Result<SqlStream> {
-        let text = statement.text.as_str();
-        check_length(text)?;
+        check_caller(caller)?;
+        check_length(&statement.text)?;
         // Before it runs: what broke off, or was refused, was tried too.
         if let Some(trail) = self.audit_trail.get() {
-            trail.append(&caller.audit_of_sql(text)).await?;
+            trail.append(&caller.audit_of_sql(&statement.text)).await?;
         }
-        let permit = self.admit().await?;
+        // What cannot run needs no place.
+        let text = statement.text.clone();
+        let parsed = self.workers.spawn(async move { parse(&text) }).await;
+        let parsed = parsed.internal("reading a statement")?;
+        let parsed = parsed.map_err(|error| explain(error, &self.limits))?;
+        let mut ticket = self.registry.enter(caller, &statement.text);
+        let cancellation = ticket.cancellation();
+        let placed = tokio::select! {
+            () = cancellation.cancelled() => Err(cancelled()),
+            placed = self.places.take(caller.id()) => placed,
+        };
+        let place = placed.inspect_err(|error| ticket.set_error(error))?;
+        ticket.run();
         let deadline = Instant::now() + self.limits.time;
-        let state = self.state(&view, Audience::Users)?;
-        match timeout_at(deadline, stream::start(&state, text)).await {
-            Ok(Ok(inner)) => Ok(SqlStream::new(inner, deadline, permit, Arc::clone(&self.limits))),
-            Ok(Err(error)) => Err(explain(error, &self.limits)),
-            Err(_) => Err(query_timeout(&self.limits)),
-        }
+        let state = self.users_state(&view, caller, Some(place.memory()))?;
+        let (parameters, limits) = (statement.parameters.clone(), Arc::clone(&self.limits));
+        let job = Job { state, parsed, parameters, place, ticket, deadline, limits };
+        SqlStream::start(&self.workers, job).await
     }
 
     /// What a statement would answer and which parameters it takes, without
-    /// running it. Bounded in time like [`Engine::sql`], but takes none of the
-    /// places where statements run.
+    /// running it. Bounded in time; takes none of the places where statements
+    /// run, so that a client that describes before it asks waits only once.
     pub async fn describe(
         &self,
         view: Arc<View>,
-        _caller: &Principal,
+        caller: &Principal,
         text: &str,
     ) -> Result<Description> {
+        check_caller(caller)?;
         check_length(text)?;
-        let state = self.state(&view, Audience::Users)?;
-        match timeout(DESCRIBE_TIME, statement::describe(&state, text)).await {
-            Ok(described) => described.map_err(|error| explain(error, &self.limits)),
-            Err(_) => Err(query_timeout(&self.limits)),
-        }
+        let described = timeout(DESCRIBE_TIME, async {
+            let _turn = self.describing.acquire().await.internal("waiting to plan a statement")?;
+            let state = self.users_state(&view, caller, None)?;
+            let text = text.to_owned();
+            let planning = async move { statement::describe(&state, &text).await };
+            let planned = self.workers.spawn(planning).await.internal("planning a statement")?;
+            planned.map_err(|error| explain(error, &self.limits))
+        });
+        described.await.unwrap_or_else(|_| Err(describe_timeout(DESCRIBE_TIME)))
     }
 
     /// Runs `work` of a door (turning rows into bytes, say) beside the
@@ -196,33 +246,64 @@ impl Engine {
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> AbortOnDropHandle<T> {
-        AbortOnDropHandle::new(tokio::spawn(work))
+        self.workers.spawn(work)
     }
 
-    async fn admit(&self) -> Result<OwnedSemaphorePermit> {
-        let wait = ADMISSION_WAIT.min(self.limits.time);
-        match timeout(wait, Arc::clone(&self.permits).acquire_owned()).await {
-            Ok(permit) => permit.internal("waiting for a place to run SQL"),
-            Err(_) => {
-                let most = self.limits.concurrency;
-                let message = format!(
-                    "{most} SQL statements are running, the most allowed \
-                     (query_concurrency_max); send this one again a little later"
-                );
-                Err(Error::new(ErrorKind::Busy, message))
-            }
+    /// The statements that run or wait: the caller's own, or everybody's for
+    /// whoever runs the platform.
+    pub fn statements(&self, caller: &Principal) -> Vec<StatementInfo> {
+        self.registry.open(caller)
+    }
+
+    /// One of these, or one that ended lately. `NotFound` for others'.
+    pub fn statement(&self, caller: &Principal, id: &str) -> Result<StatementInfo> {
+        self.registry.find(caller, id)
+    }
+
+    /// Stops a statement that runs or waits. `NotFound` for others'.
+    pub fn cancel(&self, caller: &Principal, id: &str) -> Result<()> {
+        self.registry.cancel(caller, id)
+    }
+
+    /// The state of one statement of `caller`, which computes on the threads
+    /// of SQL and takes from `memory`.
+    fn users_state(
+        &self,
+        view: &Arc<View>,
+        caller: &Principal,
+        memory: Option<Arc<dyn MemoryPool>>,
+    ) -> Result<SessionState> {
+        let state = self.state(view, Audience::Users, caller.reach(Permission::RunSql))?;
+        let config = state.config().clone().with_target_partitions(self.workers.threads());
+        let mut runtime = RuntimeEnvBuilder::from_runtime_env(state.runtime_env());
+        if let Some(memory) = memory {
+            runtime = runtime.with_memory_pool(memory);
         }
+        let runtime = runtime.build_arc().internal("setting up a statement")?;
+        Ok(SessionStateBuilder::new_from_existing(state)
+            .with_config(config)
+            .with_runtime_env(runtime)
+            .build())
     }
 
-    fn state(&self, view: &Arc<View>, audience: Audience) -> Result<SessionState> {
+    fn state(&self, view: &Arc<View>, audience: Audience, reach: Reach) -> Result<SessionState> {
         let tables = ViewTables::new(
             audience,
             Arc::clone(view),
+            Arc::new(reach),
             [self.static_tables.load_full(), self.directory.current()?],
             Arc::clone(&self.template),
         );
-        Ok(session_state(&self.template, Arc::new(tables)))
+        Ok(tables.into_session())
     }
+}
+
+fn check_caller(caller: &Principal) -> Result<()> {
+    if caller.may(Permission::RunSql) {
+        return Ok(());
+    }
+    let (name, scope) = (caller.name(), Permission::RunSql.scope());
+    Err(Error::new(ErrorKind::Forbidden, format!("{name} may not run SQL, which needs {scope}")))
 }
 
 fn check_length(text: &str) -> Result<()> {
@@ -231,6 +312,19 @@ fn check_length(text: &str) -> Result<()> {
         return Ok(());
     }
     Err(Error::invalid(format!("the SQL text has {bytes} bytes; {SQL_BYTES_MAX} are allowed")))
+}
+
+/// Whether `table` may stand beside the tables of the lake and the directory.
+fn check_static(table: &StaticTable) -> Result<()> {
+    let name = &table.name;
+    if catalog::is_reserved(name) {
+        return Err(Error::invalid(format!("table {name} is one of our own names")));
+    }
+    if !static_wall::has_rule(name) {
+        let message = format!("nobody decided who sees which rows of table {name}");
+        return Err(Error::internal(message));
+    }
+    Ok(())
 }
 
 /// Settings that every session shares.
@@ -259,7 +353,7 @@ fn runtime(config: &Config) -> Result<Arc<RuntimeEnv>> {
         .with_mode(DiskManagerMode::Directories(vec![spill]))
         .with_max_temp_directory_size(config.query_spill_bytes_max);
     let runtime = RuntimeEnvBuilder::new()
-        .with_memory_pool(Arc::new(QueryMemory::new(config.query_memory_bytes_max)))
+        .with_memory_pool(Arc::new(QueryMemory::new(config.query_memory_bytes_max, WHOLE_SETTING)))
         .with_disk_manager_builder(disk)
         .with_metadata_cache_limit(METADATA_CACHE_BYTES_MAX)
         .build_arc()

@@ -7,7 +7,7 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::TableType;
 
 use super::Engine;
-use super::catalog::{Audience, CATALOG, SCHEMA};
+use super::catalog::{CATALOG, SCHEMA};
 use crate::access::Principal;
 use crate::error::{Context, Error, Result};
 use crate::flush::View;
@@ -28,9 +28,9 @@ impl Engine {
     pub async fn named_tables(
         &self,
         view: &Arc<View>,
-        _caller: &Principal,
+        caller: &Principal,
     ) -> Result<Vec<NamedTable>> {
-        list(&self.state(view, Audience::Users)?).await
+        list(&self.users_state(view, caller, None)?).await
     }
 }
 

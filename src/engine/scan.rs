@@ -4,28 +4,29 @@
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::{Date32Type, Field, Schema, SchemaRef};
+use arrow::datatypes::{Date32Type, SchemaRef};
 use async_trait::async_trait;
 use chrono::DateTime;
 use datafusion::catalog::memory::{DataSourceExec, MemorySourceConfig};
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::config::TableParquetOptions;
-use datafusion::common::stats::Precision;
-use datafusion::common::{ColumnStatistics, Statistics};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
-use datafusion::datasource::table_schema::TableSchema;
 use datafusion::error::Result;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
-use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::union::UnionExec;
+use datafusion::physical_plan::{ExecutionPlan, PhysicalExpr};
 use datafusion::scalar::ScalarValue;
 use object_store::ObjectMeta;
 use object_store::path::Path;
 
+use super::harmless::is_harmless;
+use super::layout::{Layout, statistics};
 use super::prune::prune_files;
+use super::wall::{Owners, tenant_filter};
+use crate::access::Reach;
 use crate::flush::View;
 use crate::hot::HotBatch;
 use crate::lake::{LakeFile, TableSnapshot};
@@ -34,13 +35,18 @@ use crate::model::{TABLES, TableSpec};
 /// Bytes read from a file's end at once: footer and page index of most files.
 const FOOTER_BYTES: usize = 512 << 10;
 
+/// Most bytes of a file that are read as one part for a tenant.
+const PART_BYTES: u64 = 32 << 20;
+
 /// How a name of SQL is read from a [`View`].
 #[derive(Debug)]
 pub(super) struct Source {
     pub(super) name: &'static str,
     /// Only our own views may use the name.
     pub(super) internal: bool,
-    spec: &'static TableSpec,
+    /// Whose its rows are.
+    pub(super) owners: Owners,
+    pub(super) spec: &'static TableSpec,
     snapshot: fn(&View) -> &TableSnapshot,
     files: fn(&View) -> &[LakeFile],
     hot: fn(&HotBatch) -> Option<&RecordBatch>,
@@ -51,6 +57,7 @@ pub(super) static SOURCES: [Source; 6] = [
     Source {
         name: "usage_events",
         internal: false,
+        owners: Owners::ATTRIBUTED,
         spec: &TABLES[0],
         snapshot: |view| &view.events,
         files: |view| &view.events.files,
@@ -59,6 +66,7 @@ pub(super) static SOURCES: [Source; 6] = [
     Source {
         name: "rejected_events",
         internal: false,
+        owners: Owners::ORGANIZATION,
         spec: &TABLES[1],
         snapshot: |view| &view.rejected,
         files: |view| &view.rejected.files,
@@ -67,6 +75,7 @@ pub(super) static SOURCES: [Source; 6] = [
     Source {
         name: "provider_costs",
         internal: false,
+        owners: Owners::ORGANIZATION,
         spec: &TABLES[3],
         snapshot: |view| &view.provider_costs,
         files: |view| &view.provider_costs.files,
@@ -75,6 +84,7 @@ pub(super) static SOURCES: [Source; 6] = [
     Source {
         name: "sightings",
         internal: false,
+        owners: Owners::USER,
         spec: &TABLES[4],
         snapshot: |view| &view.sightings,
         files: |view| &view.sightings.files,
@@ -83,6 +93,7 @@ pub(super) static SOURCES: [Source; 6] = [
     Source {
         name: "usage_daily_files",
         internal: true,
+        owners: Owners::ATTRIBUTED,
         spec: &TABLES[2],
         snapshot: |view| &view.daily,
         files: |view| &view.daily.files,
@@ -91,6 +102,7 @@ pub(super) static SOURCES: [Source; 6] = [
     Source {
         name: "usage_events_uncovered",
         internal: true,
+        owners: Owners::ATTRIBUTED,
         spec: &TABLES[0],
         snapshot: |view| &view.events,
         files: |view| &view.uncovered_files,
@@ -98,24 +110,71 @@ pub(super) static SOURCES: [Source; 6] = [
     },
 ];
 
-/// A [`Source`] of one [`View`]: each row of it exactly once.
+/// A [`Source`] of one [`View`], as somebody sees it: each row within the
+/// reach exactly once.
 #[derive(Debug)]
 pub(super) struct LakeScan {
     source: &'static Source,
     view: Arc<View>,
+    reach: Arc<Reach>,
     schema: SchemaRef,
     /// The table's folder in the local file store.
     root: Path,
 }
 
+/// How the files and hot rows of a table are read.
+#[derive(Debug, Default)]
+pub(super) struct FileRead<'a> {
+    pub(super) projection: Option<&'a Vec<usize>>,
+    /// Rows that are enough.
+    pub(super) limit: Option<usize>,
+    /// Rows of files that it refuses need not be read; over the columns of
+    /// [`LakeScan::file_scan_schema`]. The partitions are then parts of files
+    /// in the order of files.
+    pub(super) within: Option<Arc<dyn PhysicalExpr>>,
+}
+
 impl LakeScan {
-    pub(super) fn new(source: &'static Source, view: Arc<View>) -> Result<Self> {
+    pub(super) fn new(source: &'static Source, view: Arc<View>, reach: Arc<Reach>) -> Result<Self> {
         let root = std::path::absolute(&(source.snapshot)(&view).root)?;
         let root = Path::from_absolute_path(root)?;
-        Ok(Self { source, schema: (source.spec.schema)(), view, root })
+        Ok(Self { source, schema: (source.spec.schema)(), view, reach, root })
     }
 
-    fn date_column(&self) -> &'static str {
+    pub(super) fn name(&self) -> &'static str {
+        self.source.name
+    }
+
+    pub(super) fn files(&self) -> &[LakeFile] {
+        (self.source.files)(&self.view)
+    }
+
+    /// The columns of a file scan, in their order there.
+    pub(super) fn file_scan_schema(&self) -> SchemaRef {
+        Arc::clone(Layout::new(&self.schema, self.date_column()).table.table_schema())
+    }
+
+    /// Reads `files` and all hot rows.
+    pub(super) fn read(
+        &self,
+        session: &dyn Session,
+        read: &FileRead<'_>,
+        files: &[&LakeFile],
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let stored = self.scan_files(session, read, files)?;
+        let hot = self.scan_hot(session, read.projection)?;
+        match (stored, hot) {
+            (Some(stored), Some(hot)) => UnionExec::try_new(vec![stored, hot]),
+            (Some(one), None) | (None, Some(one)) => Ok(one),
+            (None, None) => {
+                let schema = Arc::clone(&self.schema);
+                let projection = read.projection.cloned();
+                Ok(MemorySourceConfig::try_new_exec(&[vec![]], schema, projection)?)
+            }
+        }
+    }
+
+    pub(super) fn date_column(&self) -> &'static str {
         self.source.spec.partition_column
     }
 
@@ -123,9 +182,8 @@ impl LakeScan {
     fn scan_files(
         &self,
         session: &dyn Session,
-        projection: Option<&Vec<usize>>,
+        read: &FileRead<'_>,
         files: &[&LakeFile],
-        limit: Option<usize>,
     ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
         if files.is_empty() {
             return Ok(None);
@@ -138,20 +196,27 @@ impl LakeScan {
         );
         let global = session.config_options().execution.parquet.clone();
         let layout = Layout::new(&self.schema, self.date_column());
-        let source = ParquetSource::new(layout.table.clone())
+        let mut source = ParquetSource::new(layout.table.clone())
             .with_table_parquet_options(TableParquetOptions { global, ..Default::default() })
             .with_metadata_size_hint(FOOTER_BYTES)
             .with_parquet_file_reader_factory(Arc::new(reader));
         let parts = files.iter().map(|file| self.partitioned_file(file));
-        let groups = FileGroup::new(parts.collect::<Result<Vec<_>>>()?)
-            .split_files(session.config().target_partitions());
-        // No order is declared: files of one group overlap, and without it
-        // groups may share work.
+        let parts = parts.collect::<Result<Vec<_>>>()?;
+        let groups = match &read.within {
+            Some(filter) => {
+                source = source.with_predicate(Arc::clone(filter));
+                parts.iter().flat_map(pieces).map(|piece| FileGroup::new(vec![piece])).collect()
+            }
+            // No order is declared: files of one group overlap, and without it
+            // groups may share work.
+            None => FileGroup::new(parts).split_files(session.config().target_partitions()),
+        };
         let config = FileScanConfigBuilder::new(url, Arc::new(source))
             .with_file_groups(groups)
+            .with_preserve_order(read.within.is_some())
             .with_statistics(statistics(&layout.table, files))
-            .with_limit(limit)
-            .with_projection_indices(Some(layout.positions(projection)))?
+            .with_limit(read.limit)
+            .with_projection_indices(Some(layout.positions(read.projection)))?
             .build();
         Ok(Some(DataSourceExec::from_data_source(config)))
     }
@@ -206,13 +271,21 @@ impl TableProvider for LakeScan {
         TableType::Base
     }
 
-    /// Filters only choose files, row groups and pages here, so DataFusion
-    /// applies every one of them again.
+    /// Where everything is within reach, filters only choose files, row groups
+    /// and pages here, and DataFusion applies every one of them again. Else
+    /// those that are harmless are applied behind the tenant wall, and no other
+    /// is even looked at there.
     fn supports_filters_pushdown(
         &self,
         filters: &[&Expr],
     ) -> Result<Vec<TableProviderFilterPushDown>> {
-        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+        let everything = *self.reach == Reach::Everything;
+        let verdict = |filter: &&Expr| match (everything, is_harmless(filter, &self.schema)) {
+            (true, _) => TableProviderFilterPushDown::Inexact,
+            (false, true) => TableProviderFilterPushDown::Exact,
+            (false, false) => TableProviderFilterPushDown::Unsupported,
+        };
+        Ok(filters.iter().map(verdict).collect())
     }
 
     async fn scan(
@@ -222,24 +295,31 @@ impl TableProvider for LakeScan {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let files = (self.source.files)(&self.view);
-        let mut files = prune_files(files, self.date_column(), &self.schema, filters, session);
+        if let Some(tenant) = tenant_filter(&self.reach, &self.source.owners) {
+            return self.scan_within(session, projection, tenant, filters, limit);
+        }
+        let mut files =
+            prune_files(self.files(), self.date_column(), &self.schema, filters, session);
         // A limit counts rows after the filters, which are not applied here.
         let limit = limit.filter(|_| filters.is_empty());
         if let Some(limit) = limit {
             files = enough_files(files, limit);
         }
-        let stored = self.scan_files(session, projection, &files, limit)?;
-        let hot = self.scan_hot(session, projection)?;
-        match (stored, hot) {
-            (Some(stored), Some(hot)) => UnionExec::try_new(vec![stored, hot]),
-            (Some(one), None) | (None, Some(one)) => Ok(one),
-            (None, None) => {
-                let schema = Arc::clone(&self.schema);
-                Ok(MemorySourceConfig::try_new_exec(&[vec![]], schema, projection.cloned())?)
-            }
-        }
+        self.read(session, &FileRead { projection, limit, within: None }, &files)
     }
+}
+
+/// A large file in ranges of bytes, each of which is read for the row groups
+/// whose middle lies in it.
+fn pieces(file: &PartitionedFile) -> Vec<PartitionedFile> {
+    let bytes = file.object_meta.size;
+    let count = bytes.div_ceil(PART_BYTES).max(1);
+    let at = |piece: u64| i64::try_from(piece.saturating_mul(PART_BYTES).min(bytes));
+    let piece = |piece| match (at(piece), at(piece + 1)) {
+        (Ok(start), Ok(end)) if count > 1 => file.clone().with_range(start, end),
+        _ => file.clone(),
+    };
+    (0..count).map(piece).collect()
 }
 
 /// The first files that together hold at least `limit` rows.
@@ -254,63 +334,4 @@ fn enough_files(files: Vec<&LakeFile>, limit: usize) -> Vec<&LakeFile> {
             more
         })
         .collect()
-}
-
-/// Where columns are in a file scan: those of the files first, then the date,
-/// which only the folder's name holds.
-struct Layout {
-    table: TableSchema,
-    /// For each column of the table's schema, its position in the file scan.
-    position: Vec<usize>,
-}
-
-impl Layout {
-    fn new(schema: &SchemaRef, date_column: &str) -> Self {
-        let is_date = |field: &&Arc<Field>| field.name() == date_column;
-        let stored: Vec<_> =
-            schema.fields().iter().filter(|field| !is_date(field)).cloned().collect();
-        let dates: Vec<_> = schema.fields().iter().filter(is_date).cloned().collect();
-        let last = stored.len();
-        let mut next = 0..last;
-        let position = schema
-            .fields()
-            .iter()
-            .map(|field| if is_date(&field) { last } else { next.next().unwrap_or(last) })
-            .collect();
-        let stored = Arc::new(Schema::new(stored));
-        let table = TableSchema::builder(stored).with_table_partition_cols(dates).build();
-        Self { table, position }
-    }
-
-    fn positions(&self, projection: Option<&Vec<usize>>) -> Vec<usize> {
-        match projection {
-            Some(columns) => columns.iter().map(|column| self.position[*column]).collect(),
-            None => self.position.clone(),
-        }
-    }
-}
-
-/// Exact rows and dates of `files`; organizations as bounds only, since their
-/// recorded smallest and largest may be shortened.
-fn statistics(table: &TableSchema, files: &[&LakeFile]) -> Statistics {
-    let rows: u64 = files.iter().map(|file| file.rows).sum();
-    let bytes: u64 = files.iter().map(|file| file.bytes).sum();
-    let mut statistics = Statistics::new_unknown(table.table_schema());
-    statistics.num_rows = Precision::Exact(usize::try_from(rows).unwrap_or(usize::MAX));
-    statistics.total_byte_size = Precision::Inexact(usize::try_from(bytes).unwrap_or(usize::MAX));
-    let date = |file: Option<&LakeFile>| match file {
-        Some(file) => {
-            Precision::Exact(ScalarValue::Date32(Some(Date32Type::from_naive_date(file.date))))
-        }
-        None => Precision::Absent,
-    };
-    if let Some(dates) = statistics.column_statistics.last_mut() {
-        *dates = ColumnStatistics {
-            null_count: Precision::Exact(0),
-            min_value: date(files.iter().copied().min_by_key(|file| file.date)),
-            max_value: date(files.iter().copied().max_by_key(|file| file.date)),
-            ..ColumnStatistics::new_unknown()
-        };
-    }
-    statistics
 }

@@ -10,7 +10,8 @@ use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::expr::Placeholder;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::scalar::ScalarValue;
-use datafusion::sql::parser::{DFParserBuilder, Statement as Parsed};
+use datafusion::sql::parser::DFParserBuilder;
+pub(super) use datafusion::sql::parser::Statement as Parsed;
 use datafusion::sql::sqlparser::ast::Statement as Ansi;
 
 /// How deep parentheses and subqueries may nest.
@@ -108,8 +109,8 @@ fn kind_of(statement: &Parsed) -> String {
 
 /// The logical plan of one statement that only reads. Parameters are still
 /// open in it.
-pub(super) async fn plan(state: &SessionState, text: &str) -> Result<LogicalPlan> {
-    let plan = state.statement_to_plan(parse(text)?).await?;
+pub(super) async fn plan(state: &SessionState, statement: Parsed) -> Result<LogicalPlan> {
+    let plan = state.statement_to_plan(statement).await?;
     let read_only =
         SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
     read_only
@@ -118,47 +119,68 @@ pub(super) async fn plan(state: &SessionState, text: &str) -> Result<LogicalPlan
     Ok(plan)
 }
 
+/// What the places of one parameter need.
+#[derive(Debug, Clone, PartialEq)]
+enum Need {
+    /// Any type would do.
+    Open,
+    One(DataType),
+    /// Different types.
+    Several,
+}
+
+impl Need {
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Open, need) | (need, Self::Open) => need,
+            (one, other) if one == other => one,
+            _ => Self::Several,
+        }
+    }
+}
+
 /// The types of the parameters of `plan`, by position.
 pub(super) fn parameter_types(plan: &LogicalPlan) -> Result<Vec<Option<DataType>>> {
-    let mut found: BTreeMap<usize, Option<DataType>> = BTreeMap::new();
+    let mut found: BTreeMap<usize, Need> = BTreeMap::new();
     plan.apply_with_subqueries(|node| {
+        // LIMIT and OFFSET count rows, which the planner does not say.
+        let count = matches!(node, LogicalPlan::Limit(_)).then_some(DataType::Int64);
         node.apply_expressions(|expression| {
             expression.apply(|part| {
                 if let Expr::Placeholder(placeholder) = part {
-                    note(&mut found, placeholder)?;
+                    let field = placeholder.field.as_ref();
+                    let typed = field.map(|field| field.data_type().clone());
+                    let need = typed.or_else(|| count.clone()).map_or(Need::Open, Need::One);
+                    let known = found.entry(position_of(placeholder)?).or_insert(Need::Open);
+                    *known = std::mem::replace(known, Need::Open).and(need);
                 }
                 Ok(TreeNodeRecursion::Continue)
             })
         })
     })?;
     let count = found.keys().next_back().map_or(0, |last| last + 1);
-    Ok((0..count).map(|at| found.remove(&at).flatten()).collect())
+    let types = (0..count).map(|at| match found.remove(&at) {
+        Some(Need::One(data_type)) => Some(data_type),
+        Some(Need::Open | Need::Several) | None => None,
+    });
+    Ok(types.collect())
 }
 
-fn note(found: &mut BTreeMap<usize, Option<DataType>>, placeholder: &Placeholder) -> Result<()> {
+/// Which of the values a placeholder stands for, from 0.
+fn position_of(placeholder: &Placeholder) -> Result<usize> {
     let id = &placeholder.id;
     let number = id.strip_prefix('$').and_then(|digits| digits.parse::<usize>().ok());
-    let position = number.filter(|number| (1..=PARAMETERS_MAX).contains(number));
-    let Some(position) = position else {
-        return Err(DataFusionError::Plan(format!(
+    let known = number.filter(|number| (1..=PARAMETERS_MAX).contains(number));
+    known.map(|number| number - 1).ok_or_else(|| {
+        DataFusionError::Plan(format!(
             "the parameter {id} has no number; parameters are $1, $2, … up to ${PARAMETERS_MAX}"
-        )));
-    };
-    let needed = placeholder.field.as_ref().map(|field| field.data_type().clone());
-    found
-        .entry(position - 1)
-        .and_modify(|known| {
-            if *known != needed {
-                *known = None;
-            }
-        })
-        .or_insert(needed);
-    Ok(())
+        ))
+    })
 }
 
 /// Columns and parameters of the statement in `text`.
 pub(super) async fn describe(state: &SessionState, text: &str) -> Result<Description> {
-    let plan = plan(state, text).await?;
+    let plan = plan(state, parse(text)?).await?;
     let parameters = parameter_types(&plan)?;
     // Coercion, which comes after planning, may change what a union or a CASE
     // answers. It cannot always be done while parameters are open.

@@ -1,86 +1,214 @@
-//! One running statement of a user: its rows, within its limits.
+//! One running statement of a user. It runs on the threads of SQL and hands
+//! its rows over through a small channel to whoever asked.
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context as TaskContext, Poll, ready};
+use std::time::Duration;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::error::Result as DataFusionResult;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::session_state::SessionState;
 use datafusion::physical_plan::execute_stream;
-use futures::Stream;
-use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, Sleep, sleep_until};
+use datafusion::scalar::ScalarValue;
+use futures::{Stream, StreamExt};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
+use tokio_util::sync::WaitForCancellationFutureOwned;
+use tokio_util::task::AbortOnDropHandle;
 
-use super::errors::{Limits, explain, query_timeout};
-use super::statement;
-use crate::error::Result;
+use super::errors::{Limits, explain, query_timeout, too_many_rows};
+use super::parameters;
+use super::places::Place;
+use super::registry::{Ticket, cancelled};
+use super::statement::{self, Parsed};
+use super::workers::Workers;
+use crate::error::{Error, Result};
 
-/// Plans one read-only statement and starts it.
-pub(super) async fn start(
+/// Batches that are made ahead of whoever reads them.
+const BATCHES_AHEAD_MAX: usize = 2;
+
+/// How long a statement past its end may take to say so itself: its thread may
+/// be in the middle of a long computation.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// A statement that has its place.
+pub(super) struct Job {
+    pub(super) state: SessionState,
+    pub(super) parsed: Parsed,
+    pub(super) parameters: Vec<ScalarValue>,
+    pub(super) place: Place,
+    pub(super) ticket: Ticket,
+    pub(super) deadline: Instant,
+    pub(super) limits: Arc<Limits>,
+}
+
+/// What comes through the channel: the columns, the rows, and the end, without
+/// which the answer is not whole.
+enum Piece {
+    Columns(SchemaRef),
+    Rows(RecordBatch),
+    End,
+}
+
+type Pieces = mpsc::Sender<Result<Piece>>;
+
+impl Job {
+    /// Runs to the end, an error, the time limit, or until nobody waits for
+    /// the answer any more. The place is free before the last word is said:
+    /// whoever reads slowly must not hold it.
+    async fn run(self, pieces: Pieces) {
+        let Self { state, parsed, parameters, place, mut ticket, deadline, limits } = self;
+        let cancellation = ticket.cancellation();
+        let rows = start(&state, parsed, &parameters);
+        let answer = answer(rows, &ticket, &limits, &pieces);
+        let done = tokio::select! {
+            biased;
+            () = cancellation.cancelled() => Err(cancelled()),
+            done = timeout_at(deadline, answer) => {
+                done.unwrap_or_else(|_| Err(query_timeout(&limits)))
+            }
+        };
+        drop(state);
+        drop(place);
+        match &done {
+            Ok(()) => ticket.set_done(),
+            Err(error) => ticket.set_error(error),
+        }
+        drop(ticket);
+        // Nobody is there to be told when this fails.
+        let _ = pieces.send(done.map(|()| Piece::End)).await;
+    }
+}
+
+/// Sends the columns and rows of what `start` starts.
+async fn answer(
+    start: impl Future<Output = DataFusionResult<SendableRecordBatchStream>>,
+    ticket: &Ticket,
+    limits: &Limits,
+    pieces: &Pieces,
+) -> Result<()> {
+    let mut rows = start.await.map_err(|error| explain(error, limits))?;
+    send(pieces, Piece::Columns(rows.schema())).await?;
+    while let Some(batch) = rows.next().await {
+        let batch = batch.map_err(|error| explain(error, limits))?;
+        let count = ticket.add_rows(u64::try_from(batch.num_rows()).unwrap_or(u64::MAX));
+        if limits.rows.is_some_and(|most| count > most) {
+            return Err(too_many_rows(limits));
+        }
+        send(pieces, Piece::Rows(batch)).await?;
+    }
+    Ok(())
+}
+
+/// Plans one statement, binds its parameters, and starts it.
+async fn start(
     state: &SessionState,
-    text: &str,
+    parsed: Parsed,
+    values: &[ScalarValue],
 ) -> DataFusionResult<SendableRecordBatchStream> {
-    let plan = statement::plan(state, text).await?;
+    let plan = parameters::bind(statement::plan(state, parsed).await?, values)?;
     let plan = state.create_physical_plan(&plan).await?;
     execute_stream(plan, state.task_ctx())
 }
 
-/// The rows of a statement as they are made. Holds its place and its time
-/// limit; dropping it cancels the statement. It ends after the first error.
+async fn send(pieces: &Pieces, piece: Piece) -> Result<()> {
+    pieces.send(Ok(piece)).await.map_err(|_| cancelled())
+}
+
+/// The rows of a statement as they are made. Dropping it cancels the
+/// statement. It ends after the first error; an end without an error means
+/// that the answer is complete.
 pub struct SqlStream {
+    id: String,
     schema: SchemaRef,
-    inner: Option<Running>,
+    inner: Option<Inner>,
     limits: Arc<Limits>,
 }
 
-struct Running {
-    rows: SendableRecordBatchStream,
+struct Inner {
+    pieces: mpsc::Receiver<Result<Piece>>,
     deadline: Pin<Box<Sleep>>,
-    _permit: OwnedSemaphorePermit,
+    cancellation: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// Stops the work when dropped.
+    _task: AbortOnDropHandle<()>,
 }
 
 impl SqlStream {
-    pub(super) fn new(
-        rows: SendableRecordBatchStream,
-        deadline: Instant,
-        permit: OwnedSemaphorePermit,
-        limits: Arc<Limits>,
-    ) -> Self {
-        let schema = rows.schema();
-        let deadline = Box::pin(sleep_until(deadline));
-        Self { schema, inner: Some(Running { rows, deadline, _permit: permit }), limits }
+    /// Starts `job` on `workers`; ready when its columns are known.
+    pub(super) async fn start(workers: &Workers, job: Job) -> Result<Self> {
+        let (sender, pieces) = mpsc::channel(BATCHES_AHEAD_MAX);
+        let limits = Arc::clone(&job.limits);
+        let id = job.ticket.id().to_owned();
+        let deadline = Box::pin(sleep_until(job.deadline + GRACE));
+        let cancellation = Box::pin(job.ticket.cancellation().cancelled_owned());
+        let task = workers.spawn(job.run(sender));
+        let inner = Some(Inner { pieces, deadline, cancellation, _task: task });
+        let mut stream = Self { id, schema: Arc::new(Schema::empty()), inner, limits };
+        match std::future::poll_fn(|context| stream.poll_piece(context)).await? {
+            Some(Piece::Columns(schema)) => stream.schema = schema,
+            _ => return Err(Error::internal("a statement sent something before its columns")),
+        }
+        Ok(stream)
+    }
+
+    /// What the registry knows the statement by.
+    pub fn id(&self) -> &str {
+        &self.id
     }
 
     /// The columns of every batch.
     pub fn schema(&self) -> SchemaRef {
         Arc::clone(&self.schema)
     }
+
+    /// The next piece; `None` after the end or an error.
+    fn poll_piece(&mut self, context: &mut TaskContext<'_>) -> Poll<Result<Option<Piece>>> {
+        let Some(inner) = &mut self.inner else { return Poll::Ready(Ok(None)) };
+        let piece = match inner.pieces.poll_recv(context) {
+            Poll::Ready(Some(piece)) => piece,
+            // The task panicked.
+            Poll::Ready(None) => Err(Error::internal("a statement ended without a word")),
+            Poll::Pending if inner.deadline.as_mut().poll(context).is_ready() => {
+                Err(query_timeout(&self.limits))
+            }
+            Poll::Pending => {
+                ready!(inner.cancellation.as_mut().poll(context));
+                Err(cancelled())
+            }
+        };
+        match piece {
+            Ok(Piece::End) => {
+                self.inner = None;
+                Poll::Ready(Ok(None))
+            }
+            Ok(piece) => Poll::Ready(Ok(Some(piece))),
+            Err(error) => {
+                self.inner = None;
+                Poll::Ready(Err(error))
+            }
+        }
+    }
 }
 
 impl Stream for SqlStream {
     type Item = Result<RecordBatch>;
 
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let Some(running) = &mut self.inner else { return Poll::Ready(None) };
-        if running.deadline.as_mut().poll(context).is_ready() {
-            self.inner = None;
-            return Poll::Ready(Some(Err(query_timeout(&self.limits))));
-        }
-        match running.rows.as_mut().poll_next(context) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(Some(Ok(batch))) => Poll::Ready(Some(Ok(batch))),
-            Poll::Ready(Some(Err(error))) => {
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        context: &mut TaskContext<'_>,
+    ) -> Poll<Option<Self::Item>> {
+        Poll::Ready(match ready!(self.poll_piece(context)) {
+            Ok(Some(Piece::Rows(batch))) => Some(Ok(batch)),
+            Ok(Some(Piece::Columns(_))) => {
                 self.inner = None;
-                Poll::Ready(Some(Err(explain(error, &self.limits))))
+                Some(Err(Error::internal("a statement sent its columns twice")))
             }
-            Poll::Ready(None) => {
-                self.inner = None;
-                Poll::Ready(None)
-            }
-        }
+            Ok(Some(Piece::End) | None) => None,
+            Err(error) => Some(Err(error)),
+        })
     }
 }
 
@@ -89,6 +217,7 @@ impl std::fmt::Debug for SqlStream {
         let running = self.inner.is_some();
         formatter
             .debug_struct("SqlStream")
+            .field("id", &self.id)
             .field("schema", &self.schema)
             .field("running", &running)
             .finish_non_exhaustive()

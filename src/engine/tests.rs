@@ -1,5 +1,11 @@
 mod answers;
 mod fixture;
+mod isolation;
+mod kinds;
 mod limits;
+mod parameters;
 mod pruning;
 mod refusals;
+mod running;
+mod static_wall;
+mod wall;

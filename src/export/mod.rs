@@ -17,6 +17,10 @@ pub(crate) use csv::defused;
 
 use crate::error::{Context, Result};
 
+/// Most bytes of a Parquet row group, which is built in memory: wide rows end
+/// it before their number does.
+const ROW_GROUP_BYTES_MAX: usize = 64 << 20;
+
 /// How rows are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Format {
@@ -36,9 +40,7 @@ pub enum Format {
 impl Format {
     /// The format of this name, or `None`.
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Csv, Self::Json, Self::Ndjson, Self::Parquet, Self::Arrow]
-            .into_iter()
-            .find(|format| format.as_str() == name)
+        Self::ALL.into_iter().find(|format| format.as_str() == name)
     }
 
     /// Its name, which is also the extension of its files.
@@ -51,6 +53,9 @@ impl Format {
             Self::Arrow => "arrow",
         }
     }
+
+    /// Every format, the one that is taken when none is asked for first.
+    pub const ALL: [Self; 5] = [Self::Ndjson, Self::Json, Self::Csv, Self::Arrow, Self::Parquet];
 
     /// Its media type.
     pub fn content_type(self) -> &'static str {
@@ -97,6 +102,7 @@ impl BatchWriter {
             Format::Parquet => {
                 let properties = WriterProperties::builder()
                     .set_compression(Compression::ZSTD(ZstdLevel::default()))
+                    .set_max_row_group_bytes(Some(ROW_GROUP_BYTES_MAX))
                     .build();
                 let schema = SchemaRef::clone(schema);
                 let writer = ArrowWriter::try_new(Vec::new(), schema, Some(properties));

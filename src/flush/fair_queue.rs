@@ -1,21 +1,22 @@
 //! Which request is next: one lane a tenant, served by deficit round robin
 //! (Shreedhar and Varghese, 1995) over rows, so that who floods the server
-//! waits behind himself. Pure; `queue` puts threads around it.
+//! waits behind himself. Pure; `queue` puts threads around it. SQL statements
+//! wait in one too (`engine::places`), each as dear as a whole turn.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 /// Rows that a lane may send in its turn. A request of more rows waits for
 /// several turns, a lane of small ones sends several in one.
-pub(super) const TURN_ROWS: usize = 1_000;
+pub(crate) const TURN_ROWS: usize = 1_000;
 
 /// What may wait at once, over all lanes.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct QueueBounds {
+pub(crate) struct QueueBounds {
     /// Requests (`ingest_queue_max`).
-    pub(super) requests: usize,
+    pub(crate) requests: usize,
     /// Rows (`ingest_queue_rows_max`).
-    pub(super) rows: usize,
+    pub(crate) rows: usize,
 }
 
 /// What waits.
@@ -31,7 +32,7 @@ pub struct QueueStats {
 
 /// Why a request finds no place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Full {
+pub(crate) enum Full {
     /// Too many requests wait; of this lane alone, when `lane`.
     Requests { lane: bool },
     /// Too many rows wait; of this lane alone, when `lane`.
@@ -64,7 +65,7 @@ struct Lane<T> {
 
 /// Requests that wait, by tenant.
 #[derive(Debug)]
-pub(super) struct FairQueue<T> {
+pub(crate) struct FairQueue<T> {
     bounds: QueueBounds,
     lanes: HashMap<Arc<str>, Lane<T>>,
     /// Every lane in `lanes` once; the front one has the turn.
@@ -76,14 +77,14 @@ pub(super) struct FairQueue<T> {
 }
 
 impl<T> FairQueue<T> {
-    pub(super) fn new(bounds: QueueBounds) -> Self {
+    pub(crate) fn new(bounds: QueueBounds) -> Self {
         let (lanes, round) = (HashMap::new(), VecDeque::new());
         Self { bounds, lanes, round, turn_begun: false, requests: 0, rows: 0 }
     }
 
     /// Puts `item` at the end of its tenant's lane, or gives it back with the
     /// reason. A queue that is empty takes a request of any size.
-    pub(super) fn push(&mut self, tenant: &str, rows: usize, item: T) -> Result<(), (T, Full)> {
+    pub(crate) fn push(&mut self, tenant: &str, rows: usize, item: T) -> Result<(), (T, Full)> {
         // A request without rows still costs a place.
         let rows = rows.max(1);
         if let Some(full) = self.full(tenant, rows) {
@@ -120,31 +121,58 @@ impl<T> FairQueue<T> {
 
     /// Takes the request that is next.
     pub(super) fn pop(&mut self) -> Option<T> {
+        self.pop_where(|_| true)
+    }
+
+    /// Takes the request that is next among the tenants that are `ready`. The
+    /// others keep their place in the round and save nothing up.
+    pub(crate) fn pop_where(&mut self, ready: impl Fn(&str) -> bool) -> Option<T> {
+        if !self.round.iter().any(|tenant| ready(tenant)) {
+            return None;
+        }
         loop {
             let tenant = self.round.front()?;
-            let lane = self.lanes.get_mut(tenant)?;
-            if !self.turn_begun {
-                lane.deficit += TURN_ROWS;
-                self.turn_begun = true;
-            }
-            if let Some(entry) = lane.waiting.pop_front_if(|next| next.rows <= lane.deficit) {
-                lane.deficit -= entry.rows;
-                lane.rows -= entry.rows;
-                self.requests -= 1;
-                self.rows -= entry.rows;
-                if lane.waiting.is_empty() {
-                    self.lanes.remove(tenant);
-                    self.round.pop_front();
-                    self.turn_begun = false;
+            if ready(tenant) {
+                let lane = self.lanes.get_mut(tenant)?;
+                if !self.turn_begun {
+                    lane.deficit += TURN_ROWS;
+                    self.turn_begun = true;
                 }
-                return Some(entry.item);
+                if let Some(entry) = lane.waiting.pop_front_if(|next| next.rows <= lane.deficit) {
+                    lane.deficit -= entry.rows;
+                    lane.rows -= entry.rows;
+                    self.requests -= 1;
+                    self.rows -= entry.rows;
+                    if lane.waiting.is_empty() {
+                        self.lanes.remove(tenant);
+                        self.round.pop_front();
+                        self.turn_begun = false;
+                    }
+                    return Some(entry.item);
+                }
             }
             self.round.rotate_left(1);
             self.turn_begun = false;
         }
     }
 
-    pub(super) fn stats(&self) -> QueueStats {
+    /// Drops what waits in vain.
+    pub(crate) fn retain(&mut self, keep: impl Fn(&T) -> bool) {
+        let front = self.round.front().cloned();
+        for lane in self.lanes.values_mut() {
+            lane.waiting.retain(|entry| keep(&entry.item));
+            lane.rows = lane.waiting.iter().map(|entry| entry.rows).sum();
+        }
+        self.lanes.retain(|_, lane| !lane.waiting.is_empty());
+        self.round.retain(|tenant| self.lanes.contains_key(tenant));
+        if self.round.front() != front.as_ref() {
+            self.turn_begun = false;
+        }
+        self.requests = self.lanes.values().map(|lane| lane.waiting.len()).sum();
+        self.rows = self.lanes.values().map(|lane| lane.rows).sum();
+    }
+
+    pub(crate) fn stats(&self) -> QueueStats {
         QueueStats { requests: self.requests, rows: self.rows, lanes: self.lanes.len() }
     }
 }

@@ -47,6 +47,7 @@ mod writer;
 pub use booking::bookings;
 pub use corrections::{Corrections, RewriteReport, RewriteRows, StoredTable};
 pub(crate) use crash::crash_point;
+pub(crate) use fair_queue::{FairQueue, Full, QueueBounds, TURN_ROWS};
 pub use fair_queue::{QueueStats, may_hold};
 pub use maintenance::CompactReport;
 pub use plan::FlushLimits;

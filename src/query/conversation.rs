@@ -8,17 +8,21 @@ use datafusion::common::ScalarValue;
 
 use super::list::{Item, ListRequest, Page};
 use super::measures::{Row, days_of_date};
-use super::{Queries, everything, usage};
+use super::reach::reach_parameters;
+use super::{Queries, usage};
+use crate::access::Reach;
 use crate::error::{Error, Result};
 use crate::flush::View;
 use crate::model::Money;
-use crate::rollup::{DateBucket, Dimension};
+use crate::rollup::{DateBucket, Dimension, UsageFilter};
 
 const EVENTS_SQL: &str = include_str!("../../queries/conversation_events.sql");
 
 /// One page of a conversation's events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConversationRequest {
+    /// Whose rows whoever asks may see: of others, neither events nor sums.
+    pub reach: Reach,
     /// Whose conversation.
     pub organization_id: String,
     /// Which.
@@ -85,7 +89,7 @@ pub struct ConversationEvent {
 
 impl Queries {
     /// The conversation and one page of its events; not found when it never
-    /// had any.
+    /// had any within the reach.
     pub async fn conversation(
         &self,
         view: &Arc<View>,
@@ -114,7 +118,7 @@ impl Queries {
         view: &Arc<View>,
         request: &ConversationRequest,
     ) -> Result<Item> {
-        let mut filter = everything();
+        let mut filter = UsageFilter::all(request.reach.clone());
         filter.organization_ids = vec![request.organization_id.clone()];
         filter.conversation_ids = vec![request.conversation_id.clone()];
         let list = ListRequest {
@@ -127,11 +131,13 @@ impl Queries {
             after: None,
         };
         let Page { items, .. } = self.list(view, &list).await?;
-        items.into_iter().next().ok_or_else(|| {
-            let id = &request.conversation_id;
-            Error::not_found(format!("no event ever named the conversation {id:?}; check the id"))
-        })
+        items.into_iter().next().ok_or_else(|| unknown_conversation(&request.conversation_id))
     }
+}
+
+/// Answers a conversation that never had an event, or none that may be seen.
+pub fn unknown_conversation(id: &str) -> Error {
+    Error::not_found(format!("no event ever named the conversation {id:?}; check the id"))
 }
 
 fn event_parameters(request: &ConversationRequest, whole: &Item) -> HashMap<String, ScalarValue> {
@@ -146,7 +152,7 @@ fn event_parameters(request: &ConversationRequest, whole: &Item) -> HashMap<Stri
     let time = after.map_or(0, |position| position.time_micros);
     let text = |read: fn(&EventPosition) -> &str| ScalarValue::from(after.map_or("", read));
     let rows = i64::try_from(request.limit).unwrap_or(i64::MAX).saturating_add(1);
-    HashMap::from([
+    let mut parameters = HashMap::from([
         ("organization_id".to_owned(), request.organization_id.as_str().into()),
         ("conversation_id".to_owned(), request.conversation_id.as_str().into()),
         ("date_from".to_owned(), date(from)),
@@ -160,7 +166,9 @@ fn event_parameters(request: &ConversationRequest, whole: &Item) -> HashMap<Stri
         ("after_event_id".to_owned(), text(|position| &position.event_id)),
         ("after_quantity".to_owned(), after.map_or(0, |position| position.quantity).into()),
         ("limit".to_owned(), rows.into()),
-    ])
+    ]);
+    parameters.extend(reach_parameters(&request.reach));
+    parameters
 }
 
 fn read_event(row: Row<'_>) -> Result<ConversationEvent> {

@@ -9,7 +9,8 @@ use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use chrono::{DateTime, Utc};
 
-use crate::directory::{Directory, DirectoryKind, generated_name};
+use crate::access::{DirectoryReach, Reach};
+use crate::directory::{Directory, DirectoryKind, Entry, generated_name};
 use crate::error::{Context, Error, Result};
 use crate::rollup::{Dimension, UsageFilter, usage_schema};
 
@@ -28,6 +29,8 @@ pub(crate) fn labelled_schema() -> SchemaRef {
 #[derive(Debug)]
 pub(crate) struct Names<'a> {
     directory: &'a Directory,
+    /// Whose names there are for whoever asks.
+    reach: &'a Reach,
     /// The only organization that the answer is about, where there is one.
     organization: Option<&'a str>,
     /// Names as of then, where the answer must never change.
@@ -36,11 +39,12 @@ pub(crate) struct Names<'a> {
 
 impl<'a> Names<'a> {
     pub(crate) fn new(directory: &'a Directory, filter: &'a UsageFilter) -> Self {
+        let reach = &filter.reach;
         let organization = match filter.organization_ids.as_slice() {
-            [only] => Some(only.as_str()),
-            _ => None,
+            [only] => reach.of_organization(only).map(|_| only.as_str()),
+            _ => only_organization(reach),
         };
-        Self { directory, organization, as_of: None }
+        Self { directory, reach, organization, as_of: None }
     }
 
     /// Names for a file: of dates that are closed, as of the closing.
@@ -77,7 +81,14 @@ impl<'a> Names<'a> {
         let name = match organization.or(self.organization) {
             Some(organization) => self.known(kind, organization, id),
             None if self.as_of.is_some() => None,
-            None => self.directory.common_name(kind, id),
+            None => match self.reach {
+                Reach::Everything => self.directory.common_name(kind, id),
+                Reach::Within(organizations) => {
+                    let within = DirectoryReach::new(self.directory, self.reach);
+                    let is_known = |entry: &Entry| within.holds(entry);
+                    self.directory.common_name_among(organizations.keys(), kind, id, is_known)
+                }
+            },
         };
         Cow::Borrowed(name.unwrap_or(id))
     }
@@ -88,6 +99,13 @@ impl<'a> Names<'a> {
             None => self.directory.name(kind, organization, id),
         }
     }
+}
+
+/// The organization that all rows of the reach are of, where there is one.
+fn only_organization(reach: &Reach) -> Option<&str> {
+    let Reach::Within(organizations) = reach else { return None };
+    let mut ids = organizations.keys();
+    ids.next().filter(|_| ids.next().is_none()).map(String::as_str)
 }
 
 /// The values of one dimension as text.

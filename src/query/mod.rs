@@ -19,6 +19,7 @@ mod labels;
 mod list;
 mod measures;
 mod ratio;
+mod reach;
 mod reconciliation;
 mod sightings;
 mod sql;
@@ -37,6 +38,7 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use chrono::{Days, NaiveDate};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use crate::access::Reach;
 use crate::directory::{Directory, SharedDirectory};
 use crate::engine::Engine;
 use crate::error::{Context, Error, Result};
@@ -44,7 +46,9 @@ use crate::flush::View;
 use crate::rollup::{DateBucket, Dimension, UsageFilter, UsageRequest, usage_schema};
 
 pub use compare::Comparison;
-pub use conversation::{Conversation, ConversationEvent, ConversationRequest, EventPosition};
+pub use conversation::{
+    Conversation, ConversationEvent, ConversationRequest, EventPosition, unknown_conversation,
+};
 pub use corrections::{EventName, event_times};
 pub use export::{ExportRequest, ExportRows};
 pub use list::{Item, ListRequest, Page, Position, SORT_NAMES, Step};
@@ -89,7 +93,7 @@ impl Places {
     }
 
     async fn take(&self, filter: &UsageFilter) -> Result<SemaphorePermit<'_>> {
-        let wide = filter.organization_ids.is_empty();
+        let wide = filter.organization_ids.is_empty() && filter.reach == Reach::Everything;
         let places = if wide { &self.wide } else { &self.narrow };
         places.acquire().await.internal("waiting for a place to add up")
     }
@@ -199,14 +203,15 @@ impl Queries {
     }
 
     /// The organizations in which `id`, a value of `dimension`, was ever
-    /// seen, in order; none when it never was.
+    /// seen in a row of `reach`, in order; none when it never was.
     pub async fn organizations_of(
         &self,
         view: &Arc<View>,
+        reach: &Reach,
         dimension: Dimension,
         id: &str,
     ) -> Result<Vec<String>> {
-        let mut filter = everything();
+        let mut filter = UsageFilter::all(reach.clone());
         let id = vec![id.to_owned()];
         match dimension {
             Dimension::Organization => filter.organization_ids = id,
@@ -249,23 +254,6 @@ pub async fn off_workers<T: Send + 'static>(
     let handle = tokio::runtime::Handle::current();
     let done = tokio::task::spawn_blocking(move || handle.block_on(work));
     done.await.internal("a question broke off")?
-}
-
-/// A filter that lets every row through.
-pub fn everything() -> UsageFilter {
-    UsageFilter {
-        date_from: NaiveDate::from_ymd_opt(1, 1, 1).unwrap_or_default(),
-        date_to: NaiveDate::from_ymd_opt(9999, 12, 31).unwrap_or_default(),
-        organization_ids: Vec::new(),
-        team_ids: Vec::new(),
-        departments: Vec::new(),
-        user_ids: Vec::new(),
-        api_key_ids: Vec::new(),
-        providers: Vec::new(),
-        models: Vec::new(),
-        statuses: Vec::new(),
-        conversation_ids: Vec::new(),
-    }
 }
 
 /// The same filter over the equally long range that ends the day before.

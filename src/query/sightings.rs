@@ -7,7 +7,9 @@ use chrono::{DateTime, Utc};
 use datafusion::common::ScalarValue;
 
 use super::measures::Row;
+use super::reach::reach_parameters;
 use super::{Queries, usage};
+use crate::access::Reach;
 use crate::error::{Error, Result};
 use crate::flush::View;
 use crate::model::Money;
@@ -17,6 +19,9 @@ const SIGHTINGS_SQL: &str = include_str!("../../queries/sightings.sql");
 /// One page of sightings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SightingsRequest {
+    /// Whose rows whoever asks may see. A sighting has neither team nor
+    /// department, so that these show none.
+    pub reach: Reach,
     /// Of one organization, or of all.
     pub organization_id: Option<String>,
     /// Of one request, or of all.
@@ -105,7 +110,7 @@ fn parameters(request: &SightingsRequest) -> HashMap<String, ScalarValue> {
     let time = ScalarValue::TimestampMicrosecond(Some(time), Some("UTC".into()));
     let text = |read: fn(&SightingPosition) -> &str| ScalarValue::from(after.map_or("", read));
     let rows = i64::try_from(request.limit).unwrap_or(i64::MAX).saturating_add(1);
-    HashMap::from([
+    let mut parameters = HashMap::from([
         ("organization_id".to_owned(), ScalarValue::Utf8(request.organization_id.clone())),
         ("request_id".to_owned(), ScalarValue::Utf8(request.request_id.clone())),
         ("after".to_owned(), after.is_some().into()),
@@ -114,7 +119,9 @@ fn parameters(request: &SightingsRequest) -> HashMap<String, ScalarValue> {
         ("after_source".to_owned(), text(|position| &position.source)),
         ("after_event_id".to_owned(), text(|position| &position.event_id)),
         ("limit".to_owned(), rows.into()),
-    ])
+    ]);
+    parameters.extend(reach_parameters(&request.reach));
+    parameters
 }
 
 fn read_sighting(row: Row<'_>) -> Result<Sighting> {

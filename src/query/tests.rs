@@ -1,12 +1,17 @@
 use arrow::json::ReaderBuilder;
 use datafusion::catalog::MemTable;
 use datafusion::prelude::SessionContext;
+use proptest::collection::vec;
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::list::{breakdown_parameters, breakdown_shape, read_page};
 use super::usage::usage_by_sql;
 use super::*;
-use crate::model::{Money, usage_daily_schema};
+use crate::model::{Money, UsageEvent, events_to_batch, usage_daily_schema};
+use crate::rollup::daily_rows;
+use crate::rollup::tests::arbitrary::{events, request as any_request};
+use crate::rollup::tests::naive::{naive_usage, rows_of};
 
 const ACME: &str = "aaaaaaaa-0000-4000-8000-000000000001";
 const BETA: &str = "bbbbbbbb-0000-4000-8000-000000000002";
@@ -45,7 +50,7 @@ fn queries() -> (Question, Question, Question) {
 
 fn list(sort: &'static str, descending: bool, limit: usize) -> ListRequest {
     ListRequest {
-        filter: everything(),
+        filter: UsageFilter::all(Reach::Everything),
         group_by: vec![Dimension::User],
         date_bucket: DateBucket::Day,
         sort,
@@ -153,7 +158,7 @@ async fn a_trend_fills_steps_without_usage_with_zeros_but_keeps_unknown_costs() 
     let filter = UsageFilter {
         date_from: "2026-01-01".parse().expect("date"),
         date_to: "2026-01-03".parse().expect("date"),
-        ..everything()
+        ..UsageFilter::all(Reach::Everything)
     };
     let days = super::usage::bucket_starts(&filter, DateBucket::Day);
     let days = Date32Array::from_iter_values(days.into_iter().map(days_of_date));
@@ -196,7 +201,7 @@ fn steps_are_named_by_their_first_day() {
     let filter = UsageFilter {
         date_from: "2026-01-31".parse().expect("date"),
         date_to: "2026-03-02".parse().expect("date"),
-        ..everything()
+        ..UsageFilter::all(Reach::Everything)
     };
     let starts = |bucket| {
         let starts = super::usage::bucket_starts(&filter, bucket);
@@ -213,7 +218,7 @@ fn the_range_before_is_as_long_and_ends_the_day_before() {
     let filter = UsageFilter {
         date_from: "2026-03-01".parse().expect("date"),
         date_to: "2026-03-15".parse().expect("date"),
-        ..everything()
+        ..UsageFilter::all(Reach::Everything)
     };
     let before = previous_range(&filter);
     assert_eq!(before.date_from.to_string(), "2026-02-14");
@@ -272,7 +277,11 @@ fn some_days() -> Vec<Value> {
 }
 
 fn request(by: &[Dimension]) -> UsageRequest {
-    UsageRequest { filter: everything(), group_by: by.to_vec(), date_bucket: DateBucket::Day }
+    UsageRequest {
+        filter: UsageFilter::all(Reach::Everything),
+        group_by: by.to_vec(),
+        date_bucket: DateBucket::Day,
+    }
 }
 
 #[tokio::test]
@@ -352,4 +361,33 @@ async fn sql_filters_are_alternatives_within_a_list_and_restrict_together() {
     request.filter.date_to = "2026-01-30".parse().expect("date");
     let rows = usage_by_sql(&session, &request).await.expect("usage");
     assert_eq!(Row::first(&rows).expect("row").count("total_events").expect("count"), 1);
+}
+
+/// A session whose `usage_daily` holds what these events add up to.
+fn session_of_events(events: &[UsageEvent]) -> SessionContext {
+    let rows = events_to_batch(events).expect("a batch");
+    let daily = daily_rows(&[rows]).expect("daily rows");
+    let table = MemTable::try_new(daily.schema(), vec![vec![daily]]).expect("table");
+    let session = SessionContext::new();
+    session.register_table("usage_daily", Arc::new(table)).expect("registered");
+    session
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn sql_answers_as_the_loop_over_events_within_any_reach(
+        events in events(),
+        requests in vec(any_request(), 6),
+    ) {
+        let events: Vec<UsageEvent> = events.into_iter().map(|(_, event)| event).collect();
+        let session = session_of_events(&events);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        for request in requests {
+            let answer = runtime.block_on(usage_by_sql(&session, &request)).expect("an answer");
+            let expected = naive_usage(&events, &request);
+            prop_assert_eq!(rows_of(&answer), expected, "{:?}", request);
+        }
+    }
 }

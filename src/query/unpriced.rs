@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use super::Queries;
 use super::measures::Row;
-use super::{Queries, everything};
+use crate::access::Reach;
 use crate::error::Result;
 use crate::flush::View;
-use crate::rollup::{DateBucket, Dimension};
+use crate::rollup::{DateBucket, Dimension, UsageFilter};
 
 /// A model with events of unknown cost.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +24,8 @@ impl Queries {
     /// Every model with events of unknown cost, those with most of them first.
     pub async fn unpriced_models(&self, view: &Arc<View>) -> Result<Vec<UnpricedModel>> {
         let by = [Dimension::Provider, Dimension::Model];
-        let usage = self.usage(view, &everything(), &by, DateBucket::Day).await?;
+        let usage =
+            self.usage(view, &UsageFilter::all(Reach::Everything), &by, DateBucket::Day).await?;
         let mut models = Vec::new();
         for row in Row::all(&usage) {
             let events = row.count("unpriced_events")?;

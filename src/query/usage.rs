@@ -11,6 +11,7 @@ use datafusion::common::ScalarValue;
 use datafusion::prelude::SessionContext;
 
 use super::measures::days_of_date;
+use super::reach::reach_parameters;
 use crate::error::{Context, ErrorKind, Result};
 use crate::flush::View;
 use crate::rollup::{DateBucket, Dimension, UsageFilter, UsageRequest, usage_schema};
@@ -83,7 +84,8 @@ fn usage_parameters(request: &UsageRequest) -> HashMap<String, ScalarValue> {
     parameters
 }
 
-/// The list parameters that `usage.sql` and `export_events.sql` share.
+/// The parameters of a filter that `usage.sql` and `export_events.sql` share:
+/// its lists and its reach.
 pub(crate) fn filter_parameters(filter: &UsageFilter) -> HashMap<String, ScalarValue> {
     let lists = [
         ("organization_ids", &filter.organization_ids),
@@ -96,7 +98,8 @@ pub(crate) fn filter_parameters(filter: &UsageFilter) -> HashMap<String, ScalarV
         ("statuses", &filter.statuses),
         ("conversation_ids", &filter.conversation_ids),
     ];
-    lists.into_iter().map(|(name, values)| (name.to_owned(), text_list(values))).collect()
+    let lists = lists.into_iter().map(|(name, values)| (name.to_owned(), text_list(values)));
+    lists.chain(reach_parameters(&filter.reach)).collect()
 }
 
 /// A list parameter; no values do not restrict, which is null.
@@ -104,6 +107,11 @@ pub(super) fn text_list(values: &[String]) -> ScalarValue {
     if values.is_empty() {
         return ScalarValue::new_null_list(DataType::Utf8, true, 1);
     }
+    only_these(values)
+}
+
+/// A list parameter that restricts even when it is empty.
+pub(super) fn only_these(values: &[String]) -> ScalarValue {
     let values: Vec<ScalarValue> =
         values.iter().map(|value| ScalarValue::from(value.as_str())).collect();
     ScalarValue::List(ScalarValue::new_list_nullable(&values, &DataType::Utf8))

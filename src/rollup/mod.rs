@@ -3,9 +3,9 @@
 //!
 //! `daily` sums events to daily rows. `cube` keeps such rows in memory:
 //! `dictionary` gives texts codes, `segment` holds coded rows, `plan` turns a
-//! request into codes, `scan` finds rows and groups and adds up (`grouping`,
-//! `measures`, `distinct`, `latest`, over the loops of `aggregate`), and `answer`
-//! gives the result its texts back.
+//! request and whose rows it may read (`parts`) into codes, `scan` finds rows
+//! and groups and adds up (`grouping`, `measures`, `distinct`, `latest`, over
+//! the loops of `aggregate`), and `answer` gives the result its texts back.
 
 mod aggregate;
 mod answer;
@@ -18,6 +18,7 @@ mod hashing;
 mod latest;
 mod measures;
 mod packed;
+mod parts;
 mod plan;
 mod request;
 mod scan;
@@ -30,4 +31,4 @@ pub use request::{DateBucket, Dimension, UsageFilter, UsageRequest, usage_schema
 pub use segment::Segment;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -7,8 +7,10 @@ use chrono::{DateTime, Datelike};
 
 use super::cube::Dictionaries;
 use super::dictionary::TextDictionary;
+use super::parts::Parts;
 use super::request::{DateBucket, Dimension, UsageRequest};
 use super::segment::{CODED, CONVERSATION, ORGANIZATION, Segment, USER};
+use crate::access::{Reach, RowReach};
 use crate::model::epoch_days;
 
 /// A request in codes.
@@ -19,6 +21,9 @@ pub(super) struct Plan {
     pub(super) date_to: i32,
     /// The only organizations to read, ascending; `None` for all.
     organizations: Option<Vec<u32>>,
+    /// Of the organizations that are read in part, by ascending code: which
+    /// rows.
+    parts: Vec<(u32, Parts)>,
     /// By coded column: what rows must have there.
     pub(super) accepts: Vec<(usize, Accept)>,
     /// Whether some list names nothing that exists.
@@ -53,6 +58,9 @@ pub(super) struct Slice {
     pub(super) one_organization: bool,
     /// Whether every row is within the dates.
     pub(super) dates_match: bool,
+    /// The place in the plan of what may be read of the organization, where
+    /// that is not all.
+    part: Option<usize>,
 }
 
 /// A set of codes.
@@ -89,6 +97,7 @@ impl Plan {
             date_from: epoch_days(filter.date_from),
             date_to: epoch_days(filter.date_to),
             organizations: None,
+            parts: Vec::new(),
             accepts: Vec::new(),
             nothing: false,
             keys: Vec::new(),
@@ -96,6 +105,7 @@ impl Plan {
             users: dictionaries.users.len(),
             conversations: dictionaries.conversations.len(),
         };
+        plan.restrict_reach(&filter.reach, dictionaries);
         let lists: [&[String]; 9] = [
             &filter.organization_ids,
             &filter.team_ids,
@@ -126,6 +136,33 @@ impl Plan {
             Some(column) => (KeyColumn::Coded(column), dictionaries.codes(column) as u32),
         };
         Key { column, bits: u32::BITS - greatest.leading_zeros() }
+    }
+
+    /// Leaves only rows within the reach: whole organizations cost nothing
+    /// more than naming them, and parts one look at each of their rows.
+    fn restrict_reach(&mut self, reach: &Reach, dictionaries: &Dictionaries) {
+        let Reach::Within(organizations) = reach else { return };
+        let mut codes = Vec::with_capacity(organizations.len());
+        for (organization_id, rows) in organizations {
+            let code = dictionaries.texts[ORGANIZATION].lookup(organization_id);
+            let Some(code) = code else { continue };
+            if let RowReach::Parts { team_ids, departments, user_ids } = rows {
+                let parts = Parts::new(code, team_ids, departments, user_ids, dictionaries);
+                if parts.is_nothing() {
+                    continue;
+                }
+                self.parts.push((code, parts));
+            }
+            codes.push(code);
+        }
+        self.parts.sort_unstable_by_key(|(code, _)| *code);
+        self.nothing |= codes.is_empty();
+        self.restrict_organizations(codes);
+    }
+
+    /// What may be read of the organization of a slice, where that is not all.
+    pub(super) fn parts_of(&self, slice: &Slice) -> Option<&Parts> {
+        self.parts.get(slice.part?).map(|(_, parts)| parts)
     }
 
     fn restrict(&mut self, column: usize, codes: Vec<u32>, dictionaries: &Dictionaries) {
@@ -172,6 +209,8 @@ impl Plan {
                     rows: 0..segment.rows(),
                     one_organization: runs.len() == 1,
                     dates_match: self.date_from <= first && last <= self.date_to,
+                    // Whoever reads all organizations reads them whole.
+                    part: None,
                 }),
                 None => {
                     slices.extend((0..runs.len()).map(|run| self.slice(index, segment, run)));
@@ -189,8 +228,10 @@ impl Plan {
     }
 
     fn slice(&self, index: usize, segment: &Segment, run: usize) -> Slice {
-        let rows = segment.dated(segment.runs[run], self.date_from, self.date_to);
-        Slice { segment: index, rows, one_organization: true, dates_match: true }
+        let run = segment.runs[run];
+        let rows = segment.dated(run, self.date_from, self.date_to);
+        let part = self.parts.binary_search_by_key(&run.organization, |(code, _)| *code).ok();
+        Slice { segment: index, rows, one_organization: true, dates_match: true, part }
     }
 
     /// The first day of the bucket that a day lies in, both in days since 1970.

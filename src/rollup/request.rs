@@ -5,6 +5,8 @@ use std::sync::{Arc, LazyLock};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use chrono::NaiveDate;
 
+use crate::access::Reach;
+
 /// What usage can be grouped and filtered by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Dimension {
@@ -74,10 +76,16 @@ pub enum DateBucket {
     Month,
 }
 
-/// Which rows count. An empty list does not restrict; several values of one
-/// list are alternatives; the lists restrict together.
+/// Which rows count: of those within `reach`, those that the lists accept. An
+/// empty list does not restrict; several values of one list are alternatives;
+/// the lists restrict together.
+///
+/// There is no default, so that nobody forgets to say for whom a question is
+/// asked: every measure, count, time and share is of rows within the reach.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct UsageFilter {
+    /// Whose rows there are at all for whoever asks.
+    pub reach: Reach,
     /// First local date, inclusive.
     pub date_from: NaiveDate,
     /// Last local date, inclusive.
@@ -91,6 +99,26 @@ pub struct UsageFilter {
     pub models: Vec<String>,
     pub statuses: Vec<String>,
     pub conversation_ids: Vec<String>,
+}
+
+impl UsageFilter {
+    /// Every row of `reach`.
+    pub fn all(reach: Reach) -> Self {
+        Self {
+            reach,
+            date_from: NaiveDate::from_ymd_opt(1, 1, 1).unwrap_or_default(),
+            date_to: NaiveDate::from_ymd_opt(9999, 12, 31).unwrap_or_default(),
+            organization_ids: Vec::new(),
+            team_ids: Vec::new(),
+            departments: Vec::new(),
+            user_ids: Vec::new(),
+            api_key_ids: Vec::new(),
+            providers: Vec::new(),
+            models: Vec::new(),
+            statuses: Vec::new(),
+            conversation_ids: Vec::new(),
+        }
+    }
 }
 
 /// One question to the daily aggregates.

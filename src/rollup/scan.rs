@@ -95,6 +95,9 @@ fn pick<'a>(
             Accept::Many(bits) => keep(codes, all, count, picks, |code| has_bit(bits, code)),
         });
     }
+    if let Some(parts) = plan.parts_of(slice) {
+        count = Some(keep_rows(all, count, picks, |row| parts.holds(columns, row)));
+    }
     count.map_or(all, |count| Rows::Picked(&picks[..count]))
 }
 
@@ -107,12 +110,23 @@ fn keep<T: Copy>(
     picks: &mut [u32],
     accept: impl Fn(T) -> bool,
 ) -> usize {
+    keep_rows(all, count, picks, |row| accept(column[row]))
+}
+
+/// As [`keep`], by the row instead of one of its values.
+#[inline(always)]
+fn keep_rows(
+    all: Rows<'_>,
+    count: Option<usize>,
+    picks: &mut [u32],
+    accept: impl Fn(usize) -> bool,
+) -> usize {
     let mut kept = 0;
     for place in 0..count.unwrap_or(all.len()) {
         let row = if count.is_some() { picks[place] as usize } else { all.at(place) };
         // Written always, kept by the step forward: no branch to mispredict.
         picks[kept] = row as u32;
-        kept += usize::from(accept(column[row]));
+        kept += usize::from(accept(row));
     }
     kept
 }

@@ -12,6 +12,8 @@ use crate::model::DAILY_GRAIN;
 /// The coded columns: the grain without its date.
 pub(super) const CODED: usize = DAILY_GRAIN.len() - 1;
 pub(super) const ORGANIZATION: usize = 0;
+pub(super) const TEAM: usize = 1;
+pub(super) const DEPARTMENT: usize = 2;
 pub(super) const USER: usize = 3;
 pub(super) const STATUS: usize = 7;
 pub(super) const CONVERSATION: usize = 8;

@@ -1,7 +1,7 @@
 //! Daily rows and the cube against the naive model.
 
-mod arbitrary;
-mod naive;
+pub(crate) mod arbitrary;
+pub(crate) mod naive;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,6 +17,7 @@ use self::arbitrary::{events, request, reversed};
 use self::naive::{Cell, naive_daily, naive_usage, rows_of};
 use super::scan::ScanLimits;
 use super::*;
+use crate::access::{Reach, RowReach};
 use crate::error::ErrorKind;
 use crate::model::{Entry, Money, TokenCounts, UsageEvent, events_to_batch, usage_daily_schema};
 
@@ -137,19 +138,7 @@ fn event(organization: &str, conversation: &str) -> UsageEvent {
 
 fn everything(group_by: &[Dimension]) -> UsageRequest {
     UsageRequest {
-        filter: UsageFilter {
-            date_from: NaiveDate::MIN,
-            date_to: NaiveDate::MAX,
-            organization_ids: Vec::new(),
-            team_ids: Vec::new(),
-            departments: Vec::new(),
-            user_ids: Vec::new(),
-            api_key_ids: Vec::new(),
-            providers: Vec::new(),
-            models: Vec::new(),
-            statuses: Vec::new(),
-            conversation_ids: Vec::new(),
-        },
+        filter: UsageFilter::all(Reach::Everything),
         group_by: group_by.to_vec(),
         date_bucket: DateBucket::Day,
     }
@@ -209,6 +198,55 @@ fn an_unpriced_event_has_no_cost_and_no_profit() {
     assert_eq!(cell(&snapshot, &everything(&[]), 0, "actual_api_cost"), Cell::Null);
     assert_eq!(cell(&snapshot, &everything(&[]), 0, "profit_amount"), Cell::Null);
     assert_eq!(cell(&snapshot, &everything(&[]), 0, "total_cost"), Cell::Number(7));
+}
+
+#[test]
+fn a_part_of_one_organization_opens_no_other() {
+    let of = |organization: &str, team: &str, user: &str| UsageEvent {
+        team_id: Some(team.to_owned()),
+        user_id: Some(user.to_owned()),
+        ..event(organization, "c")
+    };
+    let events = [of("a", "t", "u"), of("a", "s", "u"), of("b", "t", "u"), of("b", "s", "v")];
+    let snapshot = cube_of(&events);
+    let team = Reach::within("a", RowReach::of_team("t"));
+    let user = Reach::within("b", RowReach::of_user("v"));
+    for (reach, count) in [
+        (Reach::Everything, 4),
+        (Reach::nothing(), 0),
+        (Reach::within("c", RowReach::Whole), 0),
+        (Reach::within("a", RowReach::Whole), 2),
+        (Reach::within("a", RowReach::of_user("u")), 2),
+        (Reach::within("a", RowReach::of_user("v")), 0),
+        (Reach::within("a", RowReach::of_team("u")), 0),
+        (team.clone(), 1),
+        (team.or(user), 2),
+    ] {
+        let mut request = everything(&[]);
+        request.filter.reach = reach.clone();
+        let events = cell(&snapshot, &request, 0, "total_events");
+        assert_eq!(events, Cell::Number(count), "{reach:?}");
+    }
+}
+
+#[test]
+fn the_latest_status_is_of_what_may_be_seen() {
+    let late = UsageEvent {
+        team_id: Some("hidden".to_owned()),
+        event_time: chrono::DateTime::from_timestamp_nanos(9_000_000),
+        status: crate::model::Status::Failed,
+        topic: Some("secret".to_owned()),
+        ..event("a", "c")
+    };
+    let early = UsageEvent { team_id: Some("t".to_owned()), ..event("a", "c") };
+    let snapshot = cube_of(&[early, late]);
+    let mut request = everything(&[Dimension::Conversation]);
+    assert_eq!(cell(&snapshot, &request, 0, "latest_topic"), Cell::Text("secret".to_owned()));
+    request.filter.reach = Reach::within("a", RowReach::of_team("t"));
+    assert_eq!(cell(&snapshot, &request, 0, "latest_topic"), Cell::Null);
+    assert_eq!(cell(&snapshot, &request, 0, "last_event_time"), Cell::Number(0));
+    let status = UsageEvent::clone(&event("a", "c")).status.as_str().to_owned();
+    assert_eq!(cell(&snapshot, &request, 0, "latest_status"), Cell::Text(status));
 }
 
 #[test]

@@ -32,7 +32,7 @@ fn off_loopback_it_does_not_listen_without_an_admin_and_tls() {
     let token = folder.path().join("token.txt");
     std::fs::write(&token, ADMIN_TOKEN).expect("written");
     let file = token.display().to_string();
-    let with_admin = [&everywhere[..], &["--init-admin-token-file", &file]].concat();
+    let with_admin = [&everywhere[..], &["--init-admin-token-file", file.as_str()]].concat();
     let text = refused(&with_admin);
     assert!(text.contains("tls_certificate") && text.contains("behind_proxy"), "{text}");
     let text = refused(&[&everywhere[..], &["--insecure-anonymous", "true"]].concat());
@@ -91,7 +91,8 @@ async fn tls_is_spoken_with_clients_with_the_operator_and_with_the_command_line_
     let (data, files) =
         (tempfile::tempdir().expect("folder"), tempfile::tempdir().expect("folder"));
     let (certificate, key) = certificate(files.path());
-    let tls = [("SPENDLAKE_TLS_CERTIFICATE", certificate.as_str()), ("SPENDLAKE_TLS_KEY", &key)];
+    let tls =
+        [("SPENDLAKE_TLS_CERTIFICATE", certificate.as_str()), ("SPENDLAKE_TLS_KEY", key.as_str())];
     let server = Server::spawn(data.path(), &tls).await;
     assert!(server.client.url.starts_with("https://127.0.0.1:"), "{}", server.client.url);
     let port = server.client.url.rsplit(':').next().expect("a port");
@@ -126,7 +127,8 @@ async fn tls_is_spoken_with_clients_with_the_operator_and_with_the_command_line_
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(String::from_utf8_lossy(&output.stdout), "n\n1\n", "{said}");
     let elsewhere =
-        [&count[..], &["--server", &by_name, "--ca-certificate", &certificate]].concat();
+        [&count[..], &["--server", by_name.as_str(), "--ca-certificate", certificate.as_str()]]
+            .concat();
     let output = run_with(&[("SPENDLAKE_TOKEN", ADMIN_TOKEN)], &elsewhere);
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(String::from_utf8_lossy(&output.stdout), "n\n1\n", "{said}");

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, header};
+use axum::response::Response;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use spendlake::access::{Principal, TokenRequest};
@@ -118,15 +119,29 @@ impl TestApp {
         self.router = self.app.service().expect("routes");
     }
 
+    /// An answer whose body is still to be read, as this machine's operator
+    /// unless the request shows who it is from.
+    pub(crate) async fn open(&self, request: Request<Body>) -> Response {
+        self.open_as_it_is(self.signed(request)).await
+    }
+
+    async fn open_as_it_is(&self, request: Request<Body>) -> Response {
+        self.router.clone().oneshot(request).await.expect("an answer")
+    }
+
     /// As this machine's operator, unless the request shows who it is from.
-    pub(crate) async fn request(&self, mut request: Request<Body>) -> Answer {
+    pub(crate) async fn request(&self, request: Request<Body>) -> Answer {
+        self.request_as_it_is(self.signed(request)).await
+    }
+
+    fn signed(&self, mut request: Request<Body>) -> Request<Body> {
         let shows = [header::AUTHORIZATION, header::COOKIE];
         if !shows.iter().any(|name| request.headers().contains_key(name)) {
             let bearer = format!("Bearer {}", self.app.operator_token().secret());
             let bearer = bearer.parse().expect("a header");
             request.headers_mut().insert(header::AUTHORIZATION, bearer);
         }
-        self.request_as_it_is(request).await
+        request
     }
 
     /// A token of a super admin of this name, the same each time.
@@ -151,7 +166,7 @@ impl TestApp {
 
     /// With no credential but what the request shows.
     pub(crate) async fn request_as_it_is(&self, request: Request<Body>) -> Answer {
-        let answer = self.router.clone().oneshot(request).await.expect("an answer");
+        let answer = self.open_as_it_is(request).await;
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
         let body = axum::body::to_bytes(answer.into_body(), usize::MAX).await.expect("a body");
         Answer { status, headers, body: body.to_vec() }

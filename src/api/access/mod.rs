@@ -54,7 +54,7 @@ pub(super) fn routes(door: AccessDoor) -> OpenApiRouter<ApiState> {
 
 /// Where a request comes from, as far as the connection says.
 #[derive(Debug)]
-struct Peer(Option<SocketAddr>);
+pub(super) struct Peer(Option<SocketAddr>);
 
 impl<S: Sync> FromRequestParts<S> for Peer {
     type Rejection = std::convert::Infallible;
@@ -66,7 +66,7 @@ impl<S: Sync> FromRequestParts<S> for Peer {
 }
 
 impl AccessDoor {
-    fn visitor(&self, peer: &Peer, headers: &HeaderMap) -> Visitor {
+    pub(super) fn visitor(&self, peer: &Peer, headers: &HeaderMap) -> Visitor {
         let user_agent = headers.get(header::USER_AGENT).and_then(|name| name.to_str().ok());
         Visitor {
             address: peer.0.map(|peer| peer.ip()),

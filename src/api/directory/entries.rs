@@ -8,9 +8,9 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use super::read::{faulty, fields, organization_of};
-use super::visible::sees;
 use super::wire::{ApiKey, Named, Organization, Team, Thing};
 use super::{DirectoryDoor, audit, store};
+use crate::access::DirectoryReach;
 use crate::api::caller::Caller;
 use crate::api::problem::Problem;
 use crate::directory::exchange::json;
@@ -177,7 +177,8 @@ fn get(door: &DirectoryDoor, caller: &Caller, named: PathName) -> Result<Respons
     let directory = store(door)?.shared().load();
     let PathName { kind, organization_id, id } = &named;
     let entry = directory.get(*kind, organization_id, id);
-    let entry = entry.filter(|entry| sees(&caller.reads(), &directory, entry));
+    let reach = caller.reads();
+    let entry = entry.filter(|entry| DirectoryReach::new(&directory, &reach).holds(entry));
     let entry = entry.ok_or_else(|| unknown(*kind, organization_id, id))?;
     Ok(Json(Thing::from(entry)).into_response())
 }

@@ -6,9 +6,9 @@ use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::read::organization_of;
-use super::visible::sees;
 use super::wire::{ApiKey, Named, Organization, Team, Thing};
 use super::{DirectoryDoor, store};
+use crate::access::DirectoryReach;
 use crate::api::caller::Caller;
 use crate::api::cursor::{decode_id, encode_id, request_hash};
 use crate::api::list_params::limit;
@@ -105,7 +105,8 @@ pub(crate) async fn list_organizations(
 ) -> Result<Json<ThingPage>, Problem> {
     let directory = store(&door)?.shared().load();
     let reach = caller.reads();
-    let seen = directory.organizations().filter(|entry| sees(&reach, &directory, entry));
+    let within = DirectoryReach::new(&directory, &reach);
+    let seen = directory.organizations().filter(|entry| within.holds(entry));
     page(seen, "organizations", query.as_deref())
 }
 
@@ -121,7 +122,8 @@ fn of_organization(
         return Err(unknown(DirectoryKind::Organization, &id, &id).into());
     }
     let reach = caller.reads();
-    let seen = directory.entries(kind, &id).filter(|entry| sees(&reach, &directory, entry));
+    let within = DirectoryReach::new(&directory, &reach);
+    let seen = directory.entries(kind, &id).filter(|entry| within.holds(entry));
     page(seen, &format!("{} of {id}", kind.as_str()), query)
 }
 

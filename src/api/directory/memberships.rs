@@ -10,9 +10,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::read::{faulty, fields, organization_of};
-use super::visible::{sees, sees_membership};
 use super::wire::MembershipAnswer;
 use super::{DirectoryDoor, audit, store};
+use crate::access::DirectoryReach;
 use crate::api::caller::Caller;
 use crate::api::params::Params;
 use crate::api::problem::Problem;
@@ -43,11 +43,12 @@ pub(crate) async fn list_memberships(
     let directory = store(&door)?.shared().load();
     let reach = caller.reads();
     let entry = directory.get(DirectoryKind::User, &organization_id, &user);
-    if entry.is_none_or(|entry| !sees(&reach, &directory, entry)) {
+    let within = DirectoryReach::new(&directory, &reach);
+    if entry.is_none_or(|entry| !within.holds(entry)) {
         return Err(unknown(DirectoryKind::User, &organization_id, &user).into());
     }
     let memberships = directory.memberships(&organization_id, &user).iter();
-    let items = memberships.filter(|one| sees_membership(&reach, one)).map(MembershipAnswer::from);
+    let items = memberships.filter(|one| within.holds_membership(one)).map(MembershipAnswer::from);
     Ok(Json(Memberships { items: items.collect(), next_cursor: None }))
 }
 

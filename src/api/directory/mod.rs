@@ -6,7 +6,6 @@ mod file;
 mod lists;
 mod memberships;
 mod read;
-mod visible;
 mod wire;
 
 use std::sync::{Arc, OnceLock};

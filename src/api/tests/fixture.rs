@@ -1,16 +1,21 @@
 //! A server over hot rows only, once with the cube and once without.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
+use axum::extract::Request as AnyRequest;
 use axum::http::{HeaderName, Request, StatusCode, header};
+use axum::middleware::{Next, from_fn};
+use axum::response::Response;
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use tempfile::TempDir;
 use tower::ServiceExt;
 
+use crate::access::Principal;
+use crate::api::caller::Caller;
 use crate::api::gate::open_gate;
 use crate::api::{ApiState, routes, serve};
 use crate::clock::ManualClock;
@@ -21,8 +26,8 @@ use crate::flush::View;
 use crate::hot::{HotBatch, HotSnapshot};
 use crate::lake::TableSnapshot;
 use crate::model::{
-    CostSource, Money, Status, TokenCounts, UsageEvent, events_to_batch, rejected_events_schema,
-    sightings_schema,
+    CostSource, Money, Status, TokenCounts, UsageEvent, Winner, events_to_batch,
+    rejected_events_schema, sightings_batch,
 };
 use crate::query::Queries;
 use crate::rollup::{Cube, daily_rows};
@@ -32,7 +37,29 @@ pub(super) const BETA: &str = "bbbbbbbb-0000-4000-8000-000000000002";
 
 pub(super) struct Server {
     router: Router,
-    _folder: TempDir,
+    view: Arc<Mutex<Arc<View>>>,
+    clock: Arc<ManualClock>,
+    folder: TempDir,
+    with_cube: bool,
+}
+
+/// In a request's extensions: who asks, in the place of the operator.
+#[derive(Debug, Clone)]
+struct AskedBy(Arc<Principal>);
+
+/// Whoever a test says asks, asks.
+pub(super) async fn asked_by(mut request: AnyRequest, next: Next) -> Response {
+    if let Some(AskedBy(principal)) = request.extensions().get().cloned() {
+        request.extensions_mut().insert(Caller(principal));
+    }
+    next.run(request).await
+}
+
+/// A GET of `path` by `who`.
+pub(super) fn get_by(who: &Principal, path: &str) -> Request<Body> {
+    let mut request = Request::get(path).body(Body::empty()).expect("request");
+    request.extensions_mut().insert(AskedBy(Arc::new(who.clone())));
+    request
 }
 
 /// What came back.
@@ -63,23 +90,64 @@ impl Answer {
 impl Server {
     /// The same data behind the cube and behind SQL.
     pub(super) fn both() -> [Self; 2] {
-        [Self::new(true), Self::new(false)]
-    }
-
-    fn new(with_cube: bool) -> Self {
-        let folder = tempfile::tempdir().expect("temporary folder");
-        let config = Config { data_dir: folder.path().to_owned(), ..Config::default() };
         let ann = Entry::new(DirectoryKind::User, ACME, "ann", "Ann Example");
         let acme = Entry::organization(ACME, "Acme", chrono_tz::Tz::UTC);
-        let directory = Directory::of([acme, ann].map(Record::Entry), DateTime::UNIX_EPOCH);
+        Self::both_of(&some_events(), &[], &[acme, ann])
+    }
+
+    /// The same as [`Self::both`], over these events, sightings and things.
+    pub(super) fn both_of(
+        events: &[UsageEvent],
+        sightings: &[UsageEvent],
+        entries: &[Entry],
+    ) -> [Self; 2] {
+        [true, false].map(|with_cube| Self::new(with_cube, events, sightings, entries))
+    }
+
+    fn new(
+        with_cube: bool,
+        events: &[UsageEvent],
+        sightings: &[UsageEvent],
+        entries: &[Entry],
+    ) -> Self {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let config = Config { data_dir: folder.path().to_owned(), ..Config::default() };
+        let records = entries.iter().cloned().map(Record::Entry);
+        let directory = Directory::of(records, DateTime::UNIX_EPOCH);
         let names = SharedDirectory::new(directory.expect("directory"));
         let engine = Arc::new(Engine::new(&config, names.clone()).expect("engine"));
         let queries = Queries::new(Arc::clone(&engine), names).expect("queries");
-        let view = Arc::new(view(&folder, with_cube));
-        let take_view = Box::new(move || Ok(Arc::clone(&view)));
+        let view = Arc::new(Mutex::new(Arc::new(view(&folder, with_cube, 1, events, sightings))));
+        let shown = Arc::clone(&view);
+        let take_view = Box::new(move || Ok(Arc::clone(&*shown.lock().expect("the view"))));
         let clock = Arc::new(ManualClock::new(time("2026-03-15T23:30:00Z")));
-        let state = ApiState::new(Arc::new(queries), engine, take_view, clock);
-        Self { router: serve(routes(), state, open_gate()).expect("router"), _folder: folder }
+        let state = ApiState::new(Arc::new(queries), engine, take_view, clock.clone());
+        // Inside of what `serve` puts around, so that it has the last word.
+        let router = serve(routes().layer(from_fn(asked_by)), state, open_gate()).expect("router");
+        Self { router, view, clock, folder, with_cube }
+    }
+
+    /// Shows the state after another frame: of all these events, and a minute
+    /// is not over.
+    pub(super) fn publish(&self, sequence: u64, events: &[UsageEvent]) {
+        let view = view(&self.folder, self.with_cube, sequence, events, &[]);
+        *self.view.lock().expect("the view") = Arc::new(view);
+    }
+
+    pub(super) fn clock(&self) -> &ManualClock {
+        &self.clock
+    }
+
+    /// What `who` is answered.
+    pub(super) async fn ask(&self, who: &Principal, path: &str) -> Answer {
+        self.send(get_by(who, path)).await
+    }
+
+    /// The JSON of an answer to `who` that is fine.
+    pub(super) async fn ask_json(&self, who: &Principal, path: &str) -> Value {
+        let answer = self.ask(who, path).await;
+        assert_eq!(answer.status, StatusCode::OK, "{path}: {}", answer.text());
+        serde_json::from_slice(&answer.body).expect("JSON")
     }
 
     pub(super) async fn send(&self, request: Request<Body>) -> Answer {
@@ -120,8 +188,24 @@ impl Server {
     }
 }
 
-fn view(folder: &TempDir, with_cube: bool) -> View {
-    let events = events_to_batch(&some_events()).expect("batch");
+/// A view of nothing.
+pub(in crate::api) fn empty_view(folder: &TempDir) -> View {
+    View { as_of_micros: 0, ..view(folder, false, 0, &[], &[]) }
+}
+
+fn view(
+    folder: &TempDir,
+    with_cube: bool,
+    sequence: u64,
+    events: &[UsageEvent],
+    sightings: &[UsageEvent],
+) -> View {
+    let winner = Winner { source: "winner".to_owned(), event_id: "w".to_owned() };
+    let winners = vec![&winner; sightings.len()];
+    let sightings = events_to_batch(sightings).expect("batch");
+    let sightings = sightings_batch(&sightings, &winners, time("2026-03-15T12:00:00Z"));
+    let sightings = sightings.expect("sightings");
+    let events = events_to_batch(events).expect("batch");
     let daily = daily_rows(std::slice::from_ref(&events)).expect("daily rows");
     let cube = Cube::new();
     let segment = cube.segment(&daily).expect("segment");
@@ -129,10 +213,11 @@ fn view(folder: &TempDir, with_cube: bool) -> View {
         let root = folder.path().join("lake").join(name);
         Arc::new(TableSnapshot { root, version: 0, files: Vec::new() })
     };
-    let recorded_at_micros = time("2026-03-15T12:00:00Z").timestamp_micros();
+    let recorded_at = time("2026-03-15T11:59:59Z")
+        + TimeDelta::seconds(i64::try_from(sequence).expect("a small number"));
+    let recorded_at_micros = recorded_at.timestamp_micros();
     let rejected = arrow::array::RecordBatch::new_empty(rejected_events_schema());
-    let sightings = arrow::array::RecordBatch::new_empty(sightings_schema());
-    let hot = HotBatch { sequence: 1, events, rejected, sightings, recorded_at_micros };
+    let hot = HotBatch { sequence, events, rejected, sightings, recorded_at_micros };
     View {
         events: table("usage_events"),
         rejected: table("rejected_events"),
@@ -142,7 +227,7 @@ fn view(folder: &TempDir, with_cube: bool) -> View {
         uncovered_files: Vec::new(),
         hot: HotSnapshot::default().with(Arc::new(hot)),
         cube: with_cube.then(|| cube.snapshot(vec![segment])),
-        sequence: 1,
+        sequence,
         as_of_micros: recorded_at_micros,
     }
 }
@@ -169,7 +254,7 @@ fn some_events() -> Vec<UsageEvent> {
     events
 }
 
-fn event(
+pub(super) fn event(
     index: usize,
     at: &str,
     user: &str,
@@ -216,6 +301,6 @@ fn event(
     }
 }
 
-fn time(text: &str) -> DateTime<Utc> {
+pub(super) fn time(text: &str) -> DateTime<Utc> {
     text.parse().expect("time")
 }

@@ -1,4 +1,4 @@
-//! Rows as a table, CSV or JSON.
+//! Rows as a table, CSV or JSON, or as a Parquet or Arrow file.
 
 use std::io::{ErrorKind as IoErrorKind, Write};
 use std::sync::Arc;
@@ -10,11 +10,13 @@ use arrow::datatypes::{DataType, Field, Schema};
 use arrow::error::ArrowError;
 use arrow::json::writer::{JsonFormat, LineDelimited, Writer as JsonWriter, WriterBuilder};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
+use bytes::Bytes;
 use clap::ValueEnum;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table};
 
 use crate::error::{Context, Error, ErrorKind, Result};
+use crate::export::{BatchWriter, Format as FileFormat};
 
 /// How an answer is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -27,6 +29,21 @@ pub(super) enum Format {
     Json,
     /// One object a line; decimals are strings
     Ndjson,
+    /// A Parquet file; name it with --output, or redirect
+    Parquet,
+    /// The Arrow IPC stream format; name a file with --output, or redirect
+    Arrow,
+}
+
+impl Format {
+    /// The writer of a format that is no text.
+    pub(super) fn binary(self) -> Option<FileFormat> {
+        match self {
+            Self::Parquet => Some(FileFormat::Parquet),
+            Self::Arrow => Some(FileFormat::Arrow),
+            Self::Table | Self::Csv | Self::Json | Self::Ndjson => None,
+        }
+    }
 }
 
 /// What was written.
@@ -44,6 +61,8 @@ pub(super) struct RowWriter<W: Write> {
     output: W,
     table: Table,
     table_rows_max: usize,
+    /// Of a binary format, once its columns are known.
+    file: Option<BatchWriter>,
     batches: u64,
     rows: u64,
     hidden: u64,
@@ -53,7 +72,8 @@ impl<W: Write> RowWriter<W> {
     pub(super) fn new(format: Format, output: W, table_rows_max: usize) -> Self {
         let mut table = Table::new();
         table.load_style(UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Dynamic);
-        Self { format, output, table, table_rows_max, batches: 0, rows: 0, hidden: 0 }
+        let (batches, rows, hidden) = (0, 0, 0);
+        Self { format, output, table, table_rows_max, file: None, batches, rows, hidden }
     }
 
     /// Writes one batch. `false` means that nobody reads any more, which is
@@ -64,6 +84,8 @@ impl<W: Write> RowWriter<W> {
             Format::Csv => self.write_csv(batch),
             Format::Json => self.write_json::<Elements>(batch),
             Format::Ndjson => self.write_json::<LineDelimited>(batch),
+            Format::Parquet => self.write_file(FileFormat::Parquet, batch)?,
+            Format::Arrow => self.write_file(FileFormat::Arrow, batch)?,
         };
         self.batches += 1;
         self.rows += batch.num_rows() as u64;
@@ -77,18 +99,35 @@ impl<W: Write> RowWriter<W> {
     /// Writes what stands at the end.
     pub(super) fn finish(mut self) -> Result<Written> {
         let end = match self.format {
-            Format::Table if self.table.column_count() > 0 => format!("{}\n", self.table),
-            Format::Json if self.rows == 0 => "[]\n".to_owned(),
-            Format::Json => "\n]\n".to_owned(),
-            Format::Table | Format::Csv | Format::Ndjson => String::new(),
+            Format::Table if self.table.column_count() > 0 => format!("{}\n", self.table).into(),
+            Format::Json if self.rows == 0 => Bytes::from_static(b"[]\n"),
+            Format::Json => Bytes::from_static(b"\n]\n"),
+            Format::Table | Format::Csv | Format::Ndjson => Bytes::new(),
+            Format::Parquet | Format::Arrow => match self.file.take() {
+                Some(file) => file.finish()?,
+                None => Bytes::new(),
+            },
         };
-        let ended = self.output.write_all(end.as_bytes()).and_then(|()| self.output.flush());
+        let ended = self.output.write_all(&end).and_then(|()| self.output.flush());
         match ended {
             Err(error) if error.kind() != IoErrorKind::BrokenPipe => {
                 Err(Error::internal("writing the answer").caused_by(error))
             }
             _ => Ok(Written { rows: self.rows, hidden: self.hidden }),
         }
+    }
+
+    fn write_file(
+        &mut self,
+        format: FileFormat,
+        batch: &RecordBatch,
+    ) -> Result<Result<(), ArrowError>> {
+        let writer = match &mut self.file {
+            Some(writer) => writer,
+            none => none.insert(BatchWriter::new(format, &batch.schema())?),
+        };
+        let bytes = writer.write(batch)?;
+        Ok(self.output.write_all(&bytes).map_err(ArrowError::from))
     }
 
     fn fill_table(&mut self, batch: &RecordBatch) -> Result<(), ArrowError> {

@@ -7,8 +7,9 @@ mod source;
 #[cfg(test)]
 mod tests;
 
-use std::io::{IsTerminal, Read, Write, stdin};
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{BufWriter, IsTerminal, Read, Write, stdin};
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Args;
@@ -36,6 +37,8 @@ Examples:
   spendlake sql                               a prompt; .help lists its commands
   spendlake sql 'SELECT count(*) FROM usage_events'
   spendlake sql -f report.sql --format csv > report.csv
+  spendlake sql 'SELECT * FROM usage_events WHERE usage_date >= $1' -p 2026-11-01 \
+    --format parquet -o november.parquet
   echo 'SHOW TABLES' | spendlake sql")]
 pub(super) struct SqlArgs {
     /// The statement
@@ -44,6 +47,12 @@ pub(super) struct SqlArgs {
     /// Read the statement from a file
     #[arg(short, long, value_name = "FILE")]
     file: Option<PathBuf>,
+    /// The value of $1, $2, … in turn: a text, which is read as what its place needs
+    #[arg(short, long = "param", value_name = "VALUE", allow_hyphen_values = true)]
+    parameters: Vec<String>,
+    /// Write the answer to a file, which is there once it is complete
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
     /// How to write the answer [default: table on a terminal, else csv]
     #[arg(long, value_enum)]
     format: Option<Format>,
@@ -54,41 +63,72 @@ pub(super) struct SqlArgs {
 
 impl SqlArgs {
     pub(super) async fn run(self, session: &Session) -> Result<Outcome> {
-        let format = shown_format(self.format);
+        let shape = Shape { format: self.shown_format()?, table_rows_max: self.table_rows_max };
         let statement = match (&self.statement, &self.file) {
             (Some(text), _) => Some(text.clone()),
             (None, Some(path)) => Some(read_file(path)?),
             (None, None) if stdin().is_terminal() => None,
             (None, None) => Some(read_statement(stdin(), "standard input")?),
         };
+        if statement.is_none() && (self.output.is_some() || !self.parameters.is_empty()) {
+            let message = "--output and --param go with a statement, not with the prompt";
+            return Err(Error::invalid(message));
+        }
         let source = SqlSource::open(session).await?;
         let done = match statement {
-            Some(text) => answer(&source, &text, format, self.table_rows_max).await,
-            None => prompt::run(&source, session, format, self.table_rows_max).await,
+            Some(text) => {
+                let question = Question { text: &text, parameters: &self.parameters };
+                match &self.output {
+                    Some(path) => answer_to_file(&source, question, shape, path).await,
+                    None => answer(&source, question, shape).await,
+                }
+            }
+            None => prompt::run(&source, session, shape).await,
         };
         source.close().await?;
         done.map(|()| Outcome::Done)
     }
+
+    /// What was asked for, else what suits the reader.
+    fn shown_format(&self) -> Result<Format> {
+        let terminal = self.output.is_none() && std::io::stdout().is_terminal();
+        match self.format {
+            Some(format) if terminal && format.binary().is_some() => Err(Error::invalid(
+                "--format parquet and arrow are no text for a terminal; name a file with --output",
+            )),
+            asked => Ok(asked.unwrap_or(if terminal { Format::Table } else { Format::Csv })),
+        }
+    }
 }
 
-/// What was asked for, else what suits the reader.
-fn shown_format(asked: Option<Format>) -> Format {
-    let terminal = std::io::stdout().is_terminal();
-    asked.unwrap_or(if terminal { Format::Table } else { Format::Csv })
+/// One statement and the texts of its parameters.
+#[derive(Debug, Clone, Copy)]
+struct Question<'a> {
+    text: &'a str,
+    parameters: &'a [String],
+}
+
+/// How answers are written.
+#[derive(Debug, Clone, Copy)]
+struct Shape {
+    format: Format,
+    table_rows_max: usize,
 }
 
 /// Answers one statement of ours.
 pub(super) async fn print_answer(session: &Session, text: &str) -> Result<()> {
     const TABLE_ROWS_MAX: usize = 1_000;
+    let format = if std::io::stdout().is_terminal() { Format::Table } else { Format::Csv };
     let source = SqlSource::open(session).await?;
-    let done = answer(&source, text, shown_format(None), TABLE_ROWS_MAX).await;
+    let shape = Shape { format, table_rows_max: TABLE_ROWS_MAX };
+    let done = answer(&source, Question { text, parameters: &[] }, shape).await;
     source.close().await?;
     done
 }
 
-fn read_file(path: &std::path::Path) -> Result<String> {
+fn read_file(path: &Path) -> Result<String> {
     let shown = path.display().to_string();
-    let file = std::fs::File::open(path)
+    let file = File::open(path)
         .context(ErrorKind::NotFound, format!("cannot open {shown}; check --file"))?;
     read_statement(file, &shown)
 }
@@ -107,18 +147,46 @@ fn read_statement(reader: impl Read, name: &str) -> Result<String> {
     Ok(text)
 }
 
-/// Runs `text` and writes its answer as it comes.
-async fn answer(
+/// Runs a statement and writes its answer to standard output as it comes.
+async fn answer(source: &SqlSource, question: Question<'_>, shape: Shape) -> Result<()> {
+    // One lock and one buffer for the whole answer.
+    write_answer(source, question, shape, BufWriter::new(std::io::stdout())).await
+}
+
+/// Runs a statement and writes its answer to a file beside `path`, which takes
+/// that name when the answer is complete: half of one is never found there.
+async fn answer_to_file(
     source: &SqlSource,
-    text: &str,
-    format: Format,
-    table_rows_max: usize,
+    question: Question<'_>,
+    shape: Shape,
+    path: &Path,
+) -> Result<()> {
+    let shown = path.display();
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(".partial");
+    let file = File::create(&partial)
+        .context(ErrorKind::Unavailable, format!("creating {shown}; check --output"))?;
+    let written = write_answer(source, question, shape, BufWriter::new(file)).await;
+    let moved = written.and_then(|()| {
+        std::fs::rename(&partial, path).context(ErrorKind::Unavailable, format!("writing {shown}"))
+    });
+    if moved.is_err() {
+        // What is left over is of no use; the error that is told is the first.
+        std::fs::remove_file(&partial).ok();
+    }
+    moved
+}
+
+async fn write_answer(
+    source: &SqlSource,
+    question: Question<'_>,
+    shape: Shape,
+    output: impl Write,
 ) -> Result<()> {
     let started = Instant::now();
-    let mut rows = source.run(text.trim().trim_end_matches(';')).await?;
-    // One lock and one buffer for the whole answer.
-    let output = std::io::BufWriter::new(std::io::stdout());
-    let mut writer = RowWriter::new(format, output, table_rows_max);
+    let text = question.text.trim().trim_end_matches(';');
+    let mut rows = source.run(text, question.parameters).await?;
+    let mut writer = RowWriter::new(shape.format, output, shape.table_rows_max);
     while let Some(batch) = rows.next().await {
         if !writer.write(&batch?)? {
             return Ok(());

@@ -11,9 +11,9 @@ use rustyline::history::DefaultHistory;
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{Editor, Helper};
 
-use super::answer;
 use super::format::Format;
 use super::source::SqlSource;
+use super::{Question, Shape, answer};
 use crate::cli::Session;
 use crate::error::{Context, Error, ErrorKind, Result};
 
@@ -38,12 +38,7 @@ pub(super) enum Command<'a> {
 }
 
 /// Reads and answers until the user leaves.
-pub(super) async fn run(
-    source: &SqlSource,
-    session: &Session,
-    mut format: Format,
-    table_rows_max: usize,
-) -> Result<()> {
+pub(super) async fn run(source: &SqlSource, session: &Session, mut shape: Shape) -> Result<()> {
     let mut editor: Editor<StatementHelper, DefaultHistory> =
         Editor::new().context(ErrorKind::Unavailable, "opening the terminal")?;
     editor.set_helper(Some(StatementHelper));
@@ -71,10 +66,12 @@ pub(super) async fn run(
                 Ok(())
             }
             Ok(Command::Mode(chosen)) => {
-                format = chosen;
+                shape.format = chosen;
                 Ok(())
             }
-            Ok(Command::Statement(text)) => answer(source, &text, format, table_rows_max).await,
+            Ok(Command::Statement(text)) => {
+                answer(source, Question { text: &text, parameters: &[] }, shape).await
+            }
             Err(error) => Err(error),
         };
         if let Err(error) = done {
@@ -111,7 +108,8 @@ pub(super) fn parse(line: &str) -> Result<Command<'_>> {
         ("tables", None, None) => Ok(Command::Statement(Cow::Borrowed(TABLES_SQL))),
         ("schema", Some(table), None) => schema_statement(table),
         ("mode", Some(mode), None) => {
-            let format = Format::from_str(mode, true).map_err(|_| {
+            let format = Format::from_str(mode, true).ok().filter(|one| one.binary().is_none());
+            let format = format.ok_or_else(|| {
                 Error::invalid(format!("mode {mode} is unknown; use table, csv, json or ndjson"))
             })?;
             Ok(Command::Mode(format))

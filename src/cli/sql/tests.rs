@@ -105,7 +105,7 @@ fn stream_of(batches: &[RecordBatch]) -> Vec<u8> {
 #[tokio::test]
 async fn an_answer_of_a_server_is_read_while_it_arrives_in_pieces() {
     let remote = answering(stream_of(&[batch(), batch().slice(1, 1)])).await;
-    let rows = remote_rows(&remote, "SELECT 1").await.expect("answer");
+    let rows = remote_rows(&remote, "SELECT 1", &[]).await.expect("answer");
     let batches: Vec<RecordBatch> = rows.try_collect().await.expect("rows");
     assert_eq!(batches, [batch(), batch().slice(1, 1)]);
 }
@@ -113,7 +113,7 @@ async fn an_answer_of_a_server_is_read_while_it_arrives_in_pieces() {
 #[tokio::test]
 async fn an_answer_without_rows_still_names_its_columns() {
     let remote = answering(stream_of(&[])).await;
-    let rows = remote_rows(&remote, "SELECT 1").await.expect("answer");
+    let rows = remote_rows(&remote, "SELECT 1", &[]).await.expect("answer");
     let batches: Vec<RecordBatch> = rows.try_collect().await.expect("rows");
     assert_eq!((batches.len(), batches[0].num_rows(), batches[0].num_columns()), (1, 0, 3));
 }
@@ -122,6 +122,6 @@ async fn an_answer_without_rows_still_names_its_columns() {
 async fn an_answer_that_breaks_off_is_an_error() {
     let mut bytes = stream_of(&[batch(), batch()]);
     bytes.truncate(bytes.len() - 100);
-    let rows = remote_rows(&answering(bytes).await, "SELECT 1").await.expect("answer");
+    let rows = remote_rows(&answering(bytes).await, "SELECT 1", &[]).await.expect("answer");
     assert!(rows.try_collect::<Vec<RecordBatch>>().await.is_err());
 }

@@ -13,6 +13,7 @@ use arrow::datatypes::{Date32Type, SchemaRef};
 use chrono::{NaiveDate, TimeDelta};
 use futures::TryStreamExt;
 use parquet::arrow::ArrowWriter;
+use parquet::file::properties::WriterProperties;
 
 use super::super::Engine;
 use crate::access::Principal;
@@ -174,6 +175,18 @@ pub(super) fn write_file(
     name: &str,
     rows: &RecordBatch,
 ) -> LakeFile {
+    write_file_with(root, spec, day, name, rows, None)
+}
+
+/// [`write_file`] with a layout of its own.
+pub(super) fn write_file_with(
+    root: &Path,
+    spec: &TableSpec,
+    day: i64,
+    name: &str,
+    rows: &RecordBatch,
+    layout: Option<WriterProperties>,
+) -> LakeFile {
     let path = format!("{}={}/{name}.parquet", spec.partition_column, date(day));
     let file = root.join(&path);
     fs::create_dir_all(file.parent().expect("a folder")).expect("create");
@@ -181,7 +194,7 @@ pub(super) fn write_file(
     let mut stored = rows.clone();
     stored.remove_column(at);
     let mut writer =
-        ArrowWriter::try_new(File::create(&file).expect("create"), stored.schema(), None)
+        ArrowWriter::try_new(File::create(&file).expect("create"), stored.schema(), layout)
             .expect("writer");
     writer.write(&stored).expect("write");
     writer.close().expect("close");
@@ -269,7 +282,17 @@ pub(super) fn engine(folder: &Path, change: impl FnOnce(&mut Config)) -> Engine 
 
 /// All rows of a statement, as its text shows them: one line a row.
 pub(super) async fn rows(engine: &Engine, view: &Arc<View>, text: &str) -> Result<Vec<String>> {
-    let stream = engine.sql(Arc::clone(view), &Principal::operator(), &text.into()).await?;
+    rows_for(&Principal::operator(), engine, view, text).await
+}
+
+/// [`rows`] as somebody sees them.
+pub(super) async fn rows_for(
+    caller: &Principal,
+    engine: &Engine,
+    view: &Arc<View>,
+    text: &str,
+) -> Result<Vec<String>> {
+    let stream = engine.sql(Arc::clone(view), caller, &text.into()).await?;
     let batches: Vec<RecordBatch> = stream.try_collect().await?;
     let mut lines = Vec::new();
     for batch in batches {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use futures::StreamExt;
 
 use super::fixture::{engine, random_events, row, rows, view};
+use super::running::idle;
 use crate::access::Principal;
 use crate::error::ErrorKind;
 
@@ -31,7 +32,7 @@ async fn a_statement_without_end_is_stopped_by_the_time_limit() {
     }
     // What was stopped left its place.
     assert_eq!(row(&engine, &view, "SELECT 1").await, "1");
-    assert_eq!(engine.permits.available_permits(), 4);
+    idle(&engine).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -110,7 +111,7 @@ async fn a_statement_beyond_the_places_is_busy_until_one_is_dropped() {
     let folder = tempfile::tempdir().expect("temporary folder");
     let engine = engine(folder.path(), |config| {
         config.query_concurrency_max = 1;
-        config.query_seconds_max = 1;
+        config.query_wait_seconds_max = 1;
     });
     let view = view(folder.path(), Vec::new(), Vec::new(), Vec::new(), &[]);
     let running = engine

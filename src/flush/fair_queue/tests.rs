@@ -159,3 +159,26 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn who_is_not_ready_is_passed_over_and_keeps_its_turn() {
+    let mut queue = FairQueue::new(NO_BOUNDS);
+    for (tenant, item) in [("a", "a1"), ("b", "b1"), ("a", "a2"), ("c", "c1")] {
+        queue.push(tenant, TURN_ROWS, item).expect("place");
+    }
+    assert_eq!(queue.pop_where(|tenant| tenant != "a"), Some("b1"));
+    assert_eq!(queue.pop_where(|tenant| tenant == "nobody"), None);
+    assert_eq!(drain(&mut queue), ["c1", "a1", "a2"]);
+}
+
+#[test]
+fn what_is_dropped_leaves_its_room_and_its_lane() {
+    let bounds = QueueBounds { requests: 3, rows: usize::MAX };
+    let mut queue = FairQueue::new(bounds);
+    queue.push("a", TURN_ROWS, 1).expect("place");
+    queue.push("b", TURN_ROWS, 2).expect("place");
+    queue.retain(|item| *item != 1);
+    assert_eq!(queue.stats(), QueueStats { requests: 1, rows: TURN_ROWS, lanes: 1 });
+    queue.push("c", TURN_ROWS, 3).expect("the room of what was dropped");
+    assert_eq!(drain(&mut queue), [2, 3]);
+}

@@ -18,9 +18,10 @@ use chrono::{Days, NaiveDate};
 use datafusion::common::ScalarValue;
 use datafusion::prelude::SessionContext;
 
+use super::Queries;
 use super::measures::days_of_date;
 use super::usage::{run, text_list};
-use super::{Queries, everything};
+use crate::access::{Reach, RowReach};
 use crate::error::{Error, ErrorKind, Result};
 use crate::flush::View;
 use crate::model::{Money, ReportKind};
@@ -42,6 +43,8 @@ const LINES_MAX: usize = 100_000;
 /// Which figures to line up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReconciliationRequest {
+    /// Whose rows whoever asks may see: whole organizations only.
+    pub reach: Reach,
     /// The provider, as events name it.
     pub provider: String,
     /// First UTC day, inclusive.
@@ -116,7 +119,33 @@ impl Queries {
         request: &ReconciliationRequest,
     ) -> Result<Reconciliation> {
         dates(request)?;
+        check_reach(request)?;
         reconcile(&self.engine.session(view)?, request).await
+    }
+}
+
+/// A provider's charges cannot be told apart by team or user: whoever compares
+/// them reads whole organizations. One that is not within the reach is answered
+/// like one without reports.
+fn check_reach(request: &ReconciliationRequest) -> Result<()> {
+    let Some(id) = &request.organization_id else {
+        if request.reach == Reach::Everything {
+            return Ok(());
+        }
+        let message = "a reconciliation of every organization needs a role over the platform; \
+                       name one organization with organization_id";
+        return Err(Error::new(ErrorKind::Forbidden, message));
+    };
+    match request.reach.of_organization(id) {
+        Some(RowReach::Whole) => Ok(()),
+        Some(RowReach::Parts { .. }) => Err(Error::new(
+            ErrorKind::Forbidden,
+            format!(
+                "a provider's charges are of all of organization {id}, of which your roles read \
+                 a part; ask somebody whose role is over the organization"
+            ),
+        )),
+        None => check_reports(&[], request),
     }
 }
 
@@ -224,7 +253,7 @@ fn parameters(
         ("organization_ids".to_owned(), text_list(organization_ids)),
         ("date_from".to_owned(), date(request.date_from)),
         ("date_to".to_owned(), date(request.date_to)),
-        ("date_read_from".to_owned(), date(read_from.unwrap_or(everything().date_from))),
+        ("date_read_from".to_owned(), date(read_from.unwrap_or(request.date_from))),
     ])
 }
 

@@ -89,6 +89,7 @@ fn report(date: &str, tokens: i64, amount: &str) -> [Value; 2] {
 async fn reconciled(events: Vec<Value>, reports: Vec<Value>) -> Reconciliation {
     let date = |text: &str| text.parse().expect("a date");
     let request = ReconciliationRequest {
+        reach: crate::access::Reach::Everything,
         provider: "anthropic".to_owned(),
         date_from: date("2026-10-01"),
         date_to: date("2026-10-02"),

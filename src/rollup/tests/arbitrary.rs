@@ -1,13 +1,14 @@
 //! Random events that collide often, and random requests over them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Days, NaiveDate};
-use proptest::collection::vec;
+use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 
+use crate::access::{Reach, RowReach};
 use crate::model::{CostSource, Entry, Money, Status, TokenCounts, UsageEvent};
 use crate::rollup::{DateBucket, Dimension, UsageFilter, UsageRequest};
 
@@ -157,7 +158,8 @@ fn filter() -> impl Strategy<Value = UsageFilter> {
         list(&["failed", "completed", "unknown"]),
         list(&["c1", "c2", "c3", "c4", "c5", "c6", "unknown"]),
     );
-    (dates, lists).prop_map(|((date_from, date_to), lists)| UsageFilter {
+    (dates, lists, reach()).prop_map(|((date_from, date_to), lists, reach)| UsageFilter {
+        reach,
         date_from,
         date_to,
         organization_ids: lists.0,
@@ -170,6 +172,30 @@ fn filter() -> impl Strategy<Value = UsageFilter> {
         statuses: lists.7,
         conversation_ids: lists.8,
     })
+}
+
+/// Any reach: everything, or some organizations whole or in part. The values of
+/// the parts occur in every organization, so that a part of one must not open
+/// another; and what is a team's id is nobody else's.
+pub(crate) fn reach() -> impl Strategy<Value = Reach> {
+    let words = |choices: &'static [&'static str]| {
+        subsequence(choices, 0..=choices.len()).prop_map(|words| -> BTreeSet<String> {
+            words.into_iter().map(str::to_owned).collect()
+        })
+    };
+    let parts = (
+        words(&["t1", "t2", "u1", "unknown"]),
+        words(&["", "R&D", "t1"]),
+        words(&["u1", "u2", "u4", "t1", "unknown"]),
+    );
+    let parts = parts.prop_map(|(team_ids, departments, user_ids)| RowReach::Parts {
+        team_ids,
+        departments,
+        user_ids,
+    });
+    let rows = prop_oneof![1 => Just(RowReach::Whole), 2 => parts];
+    let within = btree_map(word(&["org-a", "org-b", "org-c", "org-x"]), rows, 0..=4);
+    prop_oneof![1 => Just(Reach::Everything), 3 => within.prop_map(Reach::Within)]
 }
 
 /// Any request: every list, every set of dimensions, every bucket.

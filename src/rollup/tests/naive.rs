@@ -7,6 +7,7 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Date32Type, Decimal128Type, Int64Type, TimestampMicrosecondType};
 use chrono::{Datelike, Days, NaiveDate};
 
+use crate::access::{Reach, RowReach};
 use crate::model::{Entry, Money, Status, UsageEvent};
 use crate::rollup::{DateBucket, Dimension, UsageFilter, UsageRequest};
 
@@ -142,7 +143,8 @@ fn matches(event: &UsageEvent, filter: &UsageFilter) -> bool {
     let listed = |list: &[String], value: Option<&str>| {
         list.is_empty() || value.is_some_and(|value| list.iter().any(|one| one == value))
     };
-    filter.date_from <= event.usage_date
+    is_within(event, &filter.reach)
+        && filter.date_from <= event.usage_date
         && event.usage_date <= filter.date_to
         && listed(&filter.organization_ids, Some(&event.organization_id))
         && listed(&filter.team_ids, event.team_id.as_deref())
@@ -153,6 +155,20 @@ fn matches(event: &UsageEvent, filter: &UsageFilter) -> bool {
         && listed(&filter.models, Some(&event.model_name))
         && listed(&filter.statuses, Some(event.status.as_str()))
         && listed(&filter.conversation_ids, event.conversation_id.as_deref())
+}
+
+/// Whether the event's row is within the reach: written out, not asked of it.
+fn is_within(event: &UsageEvent, reach: &Reach) -> bool {
+    let Reach::Within(organizations) = reach else { return true };
+    match organizations.get(&event.organization_id) {
+        None => false,
+        Some(RowReach::Whole) => true,
+        Some(RowReach::Parts { team_ids, departments, user_ids }) => {
+            event.team_id.iter().any(|team| team_ids.contains(team))
+                || event.department.iter().any(|department| departments.contains(department))
+                || event.user_id.iter().any(|user| user_ids.contains(user))
+        }
+    }
 }
 
 fn dimension_cell(event: &UsageEvent, dimension: Dimension, bucket: DateBucket) -> Cell {
