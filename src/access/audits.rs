@@ -12,9 +12,7 @@ pub(super) fn audit_of(
     subject: impl Into<String>,
     details: Value,
 ) -> Audit {
-    let (id, name) = (caller.id(), caller.name());
-    let actor = if id == name { name.to_owned() } else { format!("{name} ({id})") };
-    audit(&actor, action, subject, details)
+    caller.audit(action, &subject.into(), details)
 }
 
 /// What somebody did.

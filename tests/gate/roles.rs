@@ -129,16 +129,18 @@ pub(super) fn reached(need: Need, who: Who) -> Reached {
         Who::SuperAdmin => All,
         _ if need == Need::SignedIn => Itself,
         Who::OrganizationAdmin => match need {
-            Need::Platform | Need::Metrics => Forbidden,
+            Need::Platform | Need::Metrics | Need::AllUsage => Forbidden,
             _ => Own,
         },
         Who::ForeignAdmin => match need {
-            Need::Platform | Need::Metrics => Forbidden,
+            Need::Platform | Need::Metrics | Need::AllUsage => Forbidden,
             Need::UsageOfPath | Need::ManagePath | Need::WholeUsage | Need::ManageQuery => Unknown,
             _ => Own,
         },
         Who::Analyst => match need {
-            Need::Usage | Need::UsageOfPath | Need::WholeUsage | Need::Sql => Own,
+            Need::Usage | Need::UsageOfPath | Need::WholeUsage | Need::WholeOfUser | Need::Sql => {
+                Own
+            }
             _ => Forbidden,
         },
         Who::TeamLead | Who::Member => match need {

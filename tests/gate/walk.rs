@@ -82,8 +82,8 @@ async fn each_role_gets_as_far_as_the_table_says_on_every_route() {
         // Those who may delete things come last.
         let mut rules: Vec<&Rule> = rules().iter().collect();
         rules.sort_by_key(|rule| rule.verb);
+        let token = who.token(&app).await;
         for rule in rules {
-            let token = who.token(&app).await;
             let answer = ask(&app, rule, token.as_deref()).await;
             wrong.extend(check(rule, who, &answer).err());
             asked += 1;

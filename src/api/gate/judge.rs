@@ -22,7 +22,8 @@ pub(super) fn judge(need: Need, principal: &Principal, asked: &Asked<'_>) -> Res
     use Permission::{ManageOrganization, ManagePlatform, ReadUsage, RunSql, WriteEvents};
     match need {
         Need::Open | Need::SignedIn => Ok(()),
-        Need::Usage => anywhere(principal, ReadUsage),
+        Need::Usage | Need::WholeOfUser => anywhere(principal, ReadUsage),
+        Need::AllUsage => everywhere(principal, ReadUsage),
         Need::Sql => anywhere(principal, RunSql),
         Need::Events => anywhere(principal, WriteEvents),
         Need::Manage => anywhere(principal, ManageOrganization),
@@ -71,7 +72,7 @@ pub(crate) fn everywhere(principal: &Principal, permission: Permission) -> Resul
         return Ok(());
     }
     let over = match permission {
-        Permission::ReadUsage => " over every organization; name one with organization_id",
+        Permission::ReadUsage => " over every organization (name one where the route takes it)",
         _ => " over the platform",
     };
     Err(forbidden(principal, permission, over, "a super admin"))

@@ -3,8 +3,8 @@
 use axum::http::Method;
 
 use Need::{
-    Events, Manage, ManagePath, ManageQuery, Metrics, Open, Platform, SignedIn, Sql, Usage,
-    UsageOfPath, WholeUsage,
+    AllUsage, Events, Manage, ManagePath, ManageQuery, Metrics, Open, Platform, SignedIn, Sql,
+    Usage, UsageOfPath, WholeOfUser, WholeUsage,
 };
 use Verb::{Delete, Get, Post, Put};
 
@@ -33,6 +33,11 @@ pub enum Need {
     /// To read all usage of the organization that the query names, or of
     /// every organization where it names none.
     WholeUsage,
+    /// To read all usage of the organization of the user that the path names;
+    /// the handler finds out which one it is.
+    WholeOfUser,
+    /// To read usage of every organization.
+    AllUsage,
     /// To run SQL; the engine shows only what is within the reach.
     Sql,
     /// To send events; each is judged by the organization that it is of.
@@ -139,12 +144,12 @@ const RULES: &[Rule] = &[
     rule(Get, "/api/users/{id}/analytics/trends", Usage),
     rule(Get, "/api/users/{id}/analytics/models", Usage),
     rule(Get, "/api/users/{id}/analytics/conversations", Usage),
-    rule(Get, "/api/users/{id}/analytics/compare-org", Usage),
+    rule(Get, "/api/users/{id}/analytics/compare-org", WholeOfUser),
     rule(Get, "/api/conversations/{id}", Usage),
-    rule(Get, "/api/platform/analytics/summary", Usage),
-    rule(Get, "/api/platform/analytics/trends", Usage),
-    rule(Get, "/api/platform/analytics/organizations", Usage),
-    rule(Get, "/api/platform/analytics/models", Usage),
+    rule(Get, "/api/platform/analytics/summary", AllUsage),
+    rule(Get, "/api/platform/analytics/trends", AllUsage),
+    rule(Get, "/api/platform/analytics/organizations", AllUsage),
+    rule(Get, "/api/platform/analytics/models", AllUsage),
     rule(Get, "/api/analytics/drill-down", Usage),
     rule(Get, "/api/reconciliation", WholeUsage),
     rule(Get, "/api/sightings", Usage),

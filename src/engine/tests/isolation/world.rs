@@ -38,8 +38,15 @@ pub(super) struct World {
     pub view: Arc<View>,
 }
 
-/// The lake of `history` in which what is beyond `reach` is `others`.
-pub(super) fn world(folder: &Path, history: &History, reach: &Reach, others: Others) -> World {
+/// The lake of `history` in which what is beyond `reach` is `others`, and
+/// whose engine computes on so many threads.
+pub(super) fn world(
+    folder: &Path,
+    history: &History,
+    reach: &Reach,
+    others: Others,
+    threads: usize,
+) -> World {
     let eyes = Eyes { reach, people: &history.people };
     let of = |facts: &[Fact], seen: &dyn Fn(&Fact) -> bool| replaced(facts, reach, others, seen);
     let events = of(&history.events, &|fact| eyes.attributed(fact));
@@ -47,7 +54,7 @@ pub(super) fn world(folder: &Path, history: &History, reach: &Reach, others: Oth
     let named: Vec<Fact> =
         history.events.iter().filter(|fact| fact.number % 2 == 0).cloned().collect();
     let sightings = of(&named, &|fact| eyes.user(fact));
-    let mut engine = engine(folder, |_| {});
+    let mut engine = engine(folder, |config| config.query_threads_max = threads);
     engine.directory = DirectoryTables::fixed(directory(history, reach, others));
     let prices = of(&history.loose, &|fact| eyes.price(fact));
     let schema = model_prices_schema();
