@@ -44,6 +44,8 @@ pub mod api;
 
 pub mod pg_wire;
 
+pub mod flight;
+
 pub mod app;
 
 pub mod cli;

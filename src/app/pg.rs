@@ -18,14 +18,13 @@ use crate::pg_wire::{Logins, PgParts, PgServer, PgTls};
 /// A running server of the PostgreSQL protocol.
 #[derive(Debug)]
 pub(super) struct PgServing {
-    stop: CancellationToken,
     task: JoinHandle<()>,
 }
 
 impl PgServing {
-    /// Ends it: what runs may finish within a bounded time.
-    pub(super) async fn stop(self) -> Result<()> {
-        self.stop.cancel();
+    /// Waits for it to end, once it was told to stop: what runs then may
+    /// finish within a bounded time.
+    pub(super) async fn ended(self) -> Result<()> {
         self.task.await.internal("stopping the PostgreSQL server")
     }
 }
@@ -58,8 +57,8 @@ impl App {
         PgServer::new(&self.config, PgParts { engine, view, logins, anyone, tls, audit })
     }
 
-    /// Begins to serve at `pg_listen`, where that is set.
-    pub(super) async fn serve_pg(&self) -> Result<Option<PgServing>> {
+    /// Begins to serve at `pg_listen`, where that is set, until `stop`.
+    pub(super) async fn serve_pg(&self, stop: &CancellationToken) -> Result<Option<PgServing>> {
         let Some(address) = self.config.pg_address()? else { return Ok(None) };
         if !address.ip().is_loopback() {
             self.open_directory().await?;
@@ -71,10 +70,9 @@ impl App {
         let address = listener.local_addr().context(ErrorKind::Unavailable, "no listen address")?;
         let logins = Arc::<Authenticator>::clone(&self.authenticator);
         let server = self.pg_server(logins, anyone, tls);
-        let stop = CancellationToken::new();
         let task = tokio::spawn(server.serve(listener, stop.clone()));
         tracing::info!(%address, "serving the PostgreSQL protocol");
-        Ok(Some(PgServing { stop, task }))
+        Ok(Some(PgServing { task }))
     }
 
     /// The certificate that HTTP shows too.

@@ -38,7 +38,7 @@ fn check_objects(rows: &[Value]) {
 
 fn check_csv(body: &[u8]) {
     let mut reader = csv::Reader::from_reader(body);
-    assert_eq!(reader.headers().expect("a header"), vec!["n", "amount", "word"]);
+    assert_eq!(*reader.headers().expect("a header"), vec!["n", "amount", "word"]);
     let records: Vec<_> = reader.records().collect::<Result<_, _>>().expect("records");
     assert_eq!(records.len(), 20_000);
     assert_eq!(records[0], vec!["1", "0.125", "a,\"b\""]);
@@ -185,6 +185,7 @@ async fn explain_and_show_answer_rows_like_any_statement() {
     let explained = ask(
         &app,
         &json!({"query": "EXPLAIN SELECT * FROM usage_events WHERE event_id = $1", "parameters": ["a"]}),
-    );
-    assert_eq!(explained.await.status, 200);
+    )
+    .await;
+    assert_eq!(explained.status, 200);
 }
