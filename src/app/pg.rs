@@ -8,7 +8,6 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::App;
-use super::listen::check_listening;
 use super::tls::ServerTls;
 use crate::access::{Authenticator, Domain, Grant, Origin, Permissions, Principal, Role};
 use crate::directory::{Audit, AuditTrail};
@@ -60,10 +59,7 @@ impl App {
     /// Begins to serve at `pg_listen`, where that is set, until `stop`.
     pub(super) async fn serve_pg(&self, stop: &CancellationToken) -> Result<Option<PgServing>> {
         let Some(address) = self.config.pg_address()? else { return Ok(None) };
-        if !address.ip().is_loopback() {
-            self.open_directory().await?;
-            check_listening(&self.config, address, self.authenticator.has_super_admin()?)?;
-        }
+        self.check_listening(address).await?;
         let tls = self.pg_tls()?;
         let anyone = self.config.insecure_anonymous.then(anyone).transpose()?;
         let listener = listen(address).await?;
