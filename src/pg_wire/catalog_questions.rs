@@ -241,7 +241,7 @@ impl VisitorMut for Known<'_> {
 
     /// The engine wants different names for columns; the client is told those
     /// of the question.
-    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
+    fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<()> {
         if self.is_about_catalogs
             && let SetExpr::Select(select) = query.body.as_mut()
         {
@@ -448,8 +448,10 @@ mod tests {
 
     #[test]
     fn what_the_connection_knows_stands_in_its_place() {
-        assert_eq!(text("SELECT current_user, pg_backend_pid()"), "SELECT 't1', 7");
-        assert_eq!(text("SELECT current_setting('TimeZone')"), "SELECT 'UTC'");
+        let both = text("SELECT current_user, pg_backend_pid()");
+        assert_eq!(both, "SELECT 't1' AS column0, 7 AS column1");
+        let zone = text("SELECT current_setting('TimeZone')");
+        assert_eq!(zone, "SELECT 'UTC' AS column0");
         let question = translate("SELECT set_config('jit', 'off', false)").expect("a question");
         assert_eq!(question.sets, [("jit".to_owned(), "off".to_owned(), false)]);
     }

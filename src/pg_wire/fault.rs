@@ -98,7 +98,7 @@ const INVALID: [(&str, &str); 22] = [
     ("Invalid function", "42883"),
     ("No function matches", "42883"),
     ("failed to match any signature", "42883"),
-    ("Table function", "42883"),
+    ("able function", "42883"),
     ("table '", "42P01"),
     ("must appear in the GROUP BY", "42803"),
     ("GROUP BY", "42803"),

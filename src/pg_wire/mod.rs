@@ -33,6 +33,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -185,7 +186,9 @@ fn unmapped(address: IpAddr) -> IpAddr {
 
 /// Tells a client that there is no place, in the words of the protocol; it
 /// needs not have said anything yet.
-async fn refuse(tcp: TcpStream, most: usize) {
+async fn refuse(mut tcp: TcpStream, most: usize) {
+    // Closing with something unread would take the answer back.
+    let _ = tokio::time::timeout(ACCEPT_PAUSE, tcp.read(&mut [0; 1024])).await;
     let message = format!(
         "{most} connections are open, the most allowed (pg_connections_max); try again later"
     );

@@ -21,7 +21,7 @@ use super::parameters::scalar;
 use super::placeholders::hints;
 use super::rows::{Guard, Rows};
 use super::session::{Portal, PortalState, Prepared};
-use super::types::{type_by_name, with_oids};
+use super::types::{type_by_name, with_oids, with_types};
 use crate::engine::Statement;
 
 /// What a statement answers.
@@ -347,8 +347,8 @@ impl Connection {
 impl Prepared {
     /// The columns of the engine, as the client is told of them.
     fn announced(&self, columns: SchemaRef) -> SchemaRef {
-        let columns = renamed(columns, &self.text);
-        if self.is_catalog { Arc::new(with_oids(&columns)) } else { columns }
+        let columns = with_types(&renamed(columns, &self.text));
+        Arc::new(if self.is_catalog { with_oids(&columns) } else { columns })
     }
 }
 

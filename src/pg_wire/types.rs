@@ -115,6 +115,15 @@ fn modifier(data_type: &DataType) -> i32 {
     }
 }
 
+/// Columns of which nothing says the type are texts, as in PostgreSQL.
+pub(super) fn with_types(columns: &Schema) -> Schema {
+    let fields = columns.fields().iter().map(|field| match field.data_type() {
+        DataType::Null => Arc::new(field.as_ref().clone().with_data_type(DataType::Utf8)),
+        _ => Arc::clone(field),
+    });
+    Schema::new(fields.collect::<Vec<_>>())
+}
+
 /// The columns of a question about catalogs: a list of four-byte integers is
 /// one of numbers of objects there.
 pub(super) fn with_oids(columns: &Schema) -> Schema {
