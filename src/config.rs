@@ -289,15 +289,9 @@ impl Config {
 
     /// Where the PostgreSQL protocol is served; `None` for nowhere.
     pub fn pg_address(&self) -> Result<Option<SocketAddr>> {
-        let address = &self.pg_listen;
-        if address.is_empty() {
-            return Ok(None);
-        }
-        address.parse().map(Some).map_err(|_| {
-            Error::invalid(format!(
-                "pg_listen is {address:?}; it is an address with a port, as 127.0.0.1:5432, or empty"
-            ))
-        })
+        let text = &self.pg_listen;
+        let wrong = |_| Error::invalid(format!("pg_listen is {text:?}; use ADDRESS:PORT or empty"));
+        (!text.is_empty()).then(|| text.parse().map_err(wrong)).transpose()
     }
 
     /// Where Arrow Flight SQL is served; `None` where it is not.

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    AccessExpr, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
-    FunctionArguments, Ident, ObjectName, Query, SelectItem, SetExpr, Statement, Subscript, Value,
-    ValueWithSpan, VisitMut, VisitorMut, visit_relations, visit_relations_mut,
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, Query,
+    SelectItem, SetExpr, Statement, Value, VisitMut, VisitorMut, visit_relations,
+    visit_relations_mut,
 };
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
@@ -16,6 +16,7 @@ use datafusion_pg_catalog::sql::PostgresCompatibilityParser;
 
 use super::column_names::listed;
 use super::lex::{Lexer, Token};
+use super::rewording::{by_subscript, escape_by_backslash, forget_subquery, is_null};
 use super::settings::Settings;
 
 /// How deep a question may nest; what nests deeper goes to the engine, which
@@ -324,51 +325,6 @@ impl VisitorMut for Known<'_> {
         }
         ControlFlow::Continue(())
     }
-}
-
-/// A branch that looks something up (the name of a collation, how a column
-/// counts): the engine plans no such branch, and nothing here has any.
-fn forget_subquery(branch: &mut Expr) {
-    if matches!(branch, Expr::Subquery(_)) {
-        *branch = Expr::Value(Value::Null.into());
-    }
-}
-
-fn is_null(expression: &Expr) -> bool {
-    matches!(expression, Expr::Value(value) if value.value == Value::Null)
-}
-
-/// `(x).n` as `(x)['n']`, which the engine reads.
-fn by_subscript(access: &mut AccessExpr) {
-    if let AccessExpr::Dot(Expr::Identifier(field)) = access {
-        let index = Expr::Value(Value::SingleQuotedString(field.value.clone()).into());
-        *access = AccessExpr::Subscript(Subscript::Index { index });
-    }
-}
-
-/// The engine's LIKE knows the backslash only.
-fn escape_by_backslash(pattern: &mut Box<Expr>, escape: &mut Option<ValueWithSpan>) {
-    let Some(Value::SingleQuotedString(sign)) = escape.as_ref().map(|value| &value.value) else {
-        return;
-    };
-    if sign == "\\" {
-        return;
-    }
-    let text = |text: &str| Expr::Value(Value::SingleQuotedString(text.to_owned()).into());
-    let replaced = [pattern.as_ref().clone(), text(sign), text("\\")];
-    let arguments = replaced.map(|one| FunctionArg::Unnamed(FunctionArgExpr::Expr(one))).to_vec();
-    let list = FunctionArgumentList { duplicate_treatment: None, args: arguments, clauses: vec![] };
-    **pattern = Expr::Function(Function {
-        name: ObjectName::from(vec![Ident::new("replace")]),
-        uses_odbc_syntax: false,
-        parameters: FunctionArguments::None,
-        args: FunctionArguments::List(list),
-        filter: None,
-        null_treatment: None,
-        over: None,
-        within_group: vec![],
-    });
-    *escape = None;
 }
 
 impl Known<'_> {

@@ -18,6 +18,7 @@ mod numeric;
 mod parameters;
 mod placeholders;
 mod query;
+mod rewording;
 mod rows;
 mod run;
 mod session;
