@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use super::audits::audit_of;
+use super::audits::{audit_of, seen_by_admins_of};
 use super::authenticator::Authenticator;
 use super::grant::Grant;
 use super::granting::{check_holds, forbidden, holds, manages, normalized, runs_platform};
@@ -109,7 +109,8 @@ impl Authenticator {
             disabled_at: None,
         };
         let id = record.id.clone();
-        let line = audit_of(caller, "account.create", subject_of(&id), details_of(&record));
+        let details = seen_by_admins_of(&grants, details_of(&record));
+        let line = audit_of(caller, "account.create", subject_of(&id), details);
         let stored = self.store()?.edit_credentials(move |edit| {
             check_free(edit, &record)?;
             edit.put_account(record);
@@ -174,7 +175,8 @@ impl Authenticator {
             "name": name, "grants": grants, "disabled": change.disabled,
             "password": password_hash.as_ref().map(|_| "changed"),
         });
-        let line = audit_of(caller, "account.change", subject_of(id), without_nulls(details));
+        let details = seen_by_admins_of(account.principal.grants(), without_nulls(details));
+        let line = audit_of(caller, "account.change", subject_of(id), details);
         let (id, disabled) = (id.to_owned(), change.disabled);
         let known = id.clone();
         let stored = self.store()?.edit_credentials(move |edit| {
@@ -212,7 +214,8 @@ impl Authenticator {
         let snapshot = self.snapshot()?;
         let account = visible(&snapshot, caller, id)?;
         check_runs(caller, account)?;
-        let line = audit_of(caller, "account.delete", subject_of(id), details_of(&account.record));
+        let details = seen_by_admins_of(account.principal.grants(), details_of(&account.record));
+        let line = audit_of(caller, "account.delete", subject_of(id), details);
         let id = id.to_owned();
         let deleted = self.store()?.edit_credentials(move |edit| {
             if edit.credentials().account(&id).is_none() {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 
-use super::audits::audit_of;
+use super::audits::{audit_of, seen_by_admins_of};
 use super::authenticator::{Authenticator, INIT_TOKEN_ID};
 use super::grant::Grant;
 use super::granting::{check_holds, forbidden, manages, normalized, runs_platform, scopes_of};
@@ -128,6 +128,7 @@ impl Authenticator {
             "name": &record.name, "grants": &record.grants, "scopes": &record.scopes,
             "owner": &record.owner, "expires_at": record.expires_at,
         });
+        let details = seen_by_admins_of(&grants, details);
         let line = audit_of(caller, "token.create", subject(&record.id), details);
         let stored = self.store()?.edit_credentials(move |edit| {
             check_room(edit, record.owner.as_deref())?;
@@ -161,10 +162,10 @@ impl Authenticator {
     pub async fn revoke_token(&self, caller: &Principal, id: &str) -> Result<TokenView> {
         let snapshot = self.snapshot()?;
         let token = visible(&snapshot, caller, id)?;
-        let (id, line) = (
-            token.record.id.clone(),
-            audit_of(caller, "token.revoke", subject(id), json!({ "name": token.record.name })),
-        );
+        let grants = grants_of(&token.record.grants, "token", id);
+        let details = seen_by_admins_of(&grants, json!({ "name": token.record.name }));
+        let line = audit_of(caller, "token.revoke", subject(id), details);
+        let id = token.record.id.clone();
         let known = id.clone();
         let revoked = self.store()?.edit_credentials(move |edit| {
             let Some(record) = edit.credentials().token(&id) else { return Err(unknown(&id)) };
@@ -205,6 +206,8 @@ impl Authenticator {
         let (hash, new_id, old_id) =
             (token::hash(&made.text), made.id.clone(), token.record.id.clone());
         let details = json!({ "replaced_by": new_id, "overlap_seconds": overlap_seconds });
+        let grants = grants_of(&token.record.grants, "token", id);
+        let details = seen_by_admins_of(&grants, details);
         let line = audit_of(caller, "token.rotate", subject(id), details);
         let created_by = caller.id().to_owned();
         let stored = self.store()?.edit_credentials(move |edit| {
