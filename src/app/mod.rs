@@ -10,6 +10,9 @@ mod serve;
 mod tls;
 mod verify;
 
+#[cfg(test)]
+mod oidc_tests;
+
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
