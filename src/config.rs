@@ -110,6 +110,11 @@ settings! {
     /// Address to serve HTTP on; 127.0.0.1:0 picks a free port; off loopback it takes an administrator, and TLS or behind_proxy [default: 127.0.0.1:8787]
     listen: SocketAddr = SocketAddr::from(([127, 0, 0, 1], 8787)), "SPENDLAKE_LISTEN", "Where";
 
+    /// Address to serve Arrow Flight SQL on, for ADBC drivers; empty: not served [default: empty]
+    flight_listen: String = String::new(), "SPENDLAKE_FLIGHT_LISTEN", "Where";
+    /// Connections of Arrow Flight SQL at once; more are closed at once [default: 64]
+    flight_connections_max: usize = 64, "SPENDLAKE_FLIGHT_CONNECTIONS_MAX", "Where";
+
     /// Address that browsers reach the server under, as https://spendlake.example.com; needed for logins with OpenID Connect [default: empty]
     public_url: String = String::new(), "SPENDLAKE_PUBLIC_URL", "Where";
 
@@ -276,6 +281,21 @@ impl Config {
         Ok(config)
     }
 
+    /// Where Arrow Flight SQL is served; `None` where it is not.
+    pub fn flight_address(&self) -> Result<Option<SocketAddr>> {
+        let text = &self.flight_listen;
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let address = text.parse().map_err(|_| {
+            Error::invalid(format!(
+                "flight_listen is {text:?}; it is an address and a port such as 127.0.0.1:32010, \
+                 or empty to serve no Arrow Flight SQL"
+            ))
+        })?;
+        Ok(Some(address))
+    }
+
     /// Rules that a type cannot say.
     pub(crate) fn check(&self) -> Result<()> {
         let ahead = self.event_future_seconds_max;
@@ -298,6 +318,7 @@ impl Config {
                  the sums are kept at least as long as their events (0 keeps for ever)"
             )));
         }
+        self.flight_address()?;
         self.check_access()?;
         let (idle, most) = (self.session_idle_hours, self.session_hours_max);
         if idle == 0 || most < idle || most > SESSION_HOURS_LIMIT {

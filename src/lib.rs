@@ -42,6 +42,8 @@ pub mod prices;
 
 pub mod api;
 
+pub mod flight;
+
 pub mod app;
 
 pub mod cli;

@@ -11,6 +11,7 @@ mod crash_corrections;
 mod directory;
 mod fairness;
 mod faults;
+mod flight;
 mod forget;
 mod gate;
 mod history;

@@ -77,6 +77,7 @@ pub use access::{
     AccessDoor, AccountAnswer, AccountBody, AccountChangeBody, AccountList, GrantBody,
     MadeTokenAnswer, RotateBody, TokenAnswer, TokenBody, TokenList,
 };
+pub(crate) use gate::ClientAddress;
 pub use gate::{
     Authenticate, FailedAttempts, Gate, GateParts, Need, OperatorToken, Peer, Rule, Verb,
     cookies_of, rules,

@@ -1,4 +1,5 @@
 mod caches;
+mod directory_reach;
 pub(super) mod fixture;
 mod reach;
 mod tenants;

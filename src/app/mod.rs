@@ -2,6 +2,7 @@
 //! listen) and stop (drain, flush, close).
 
 mod doctor;
+mod flight;
 mod listen;
 mod lock;
 mod observe;

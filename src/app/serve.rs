@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use super::App;
 use super::listen::{Door, check_listening};
@@ -32,6 +33,8 @@ impl App {
         let address = listener.local_addr().context(ErrorKind::Unavailable, "no listen address")?;
         self.check_listening(address).await?;
         let tls = ServerTls::load(&self.config)?;
+        let stop = CancellationToken::new();
+        let flight = self.begin_flight(tls.as_ref(), &stop).await?;
         let operator_file = OperatorFile::write(&self.config.data_dir, &self.operator)?;
         let router = self.service()?;
         let door = Door::new(listener, tls.as_ref())
@@ -61,27 +64,35 @@ impl App {
             // Keeps the sender alive: a dropped one would look like a change.
             (outcome, failed)
         });
-        let stop = async move {
+        let stopping = stop.clone();
+        let signal = tokio::spawn(async move {
             tokio::select! {
                 () = shutdown => {}
                 _ = failure.wait_for(|failed| *failed) => {}
             }
-        };
+            stopping.cancel();
+        });
         let router = router.into_make_service_with_connect_info::<Peer>();
-        axum::serve(door, router)
-            .with_graceful_shutdown(stop)
+        let served = axum::serve(door, router)
+            .with_graceful_shutdown(stop.clone().cancelled_owned())
             .await
-            .context(ErrorKind::Unavailable, "the HTTP server failed")?;
+            .context(ErrorKind::Unavailable, "the HTTP server failed");
+        signal.abort();
+        stop.cancel();
+        let flight = match flight {
+            Some(flight) => flight.ended().await,
+            None => Ok(()),
+        };
         let (replayed, _) = watch.await.internal("waiting for the replay")?;
         drop(operator_file);
         let closed = self.close().await;
         self.lock.announce(None)?;
-        replayed.and(closed)
+        served.and(flight).and(replayed).and(closed)
     }
 
     /// Whether the server may listen there; looks for an administrator where
     /// that matters, which takes the directory.
-    async fn check_listening(&self, address: SocketAddr) -> Result<()> {
+    pub(super) async fn check_listening(&self, address: SocketAddr) -> Result<()> {
         if address.ip().is_loopback() {
             return check_listening(&self.config, address, false);
         }
@@ -95,7 +106,7 @@ impl App {
         &self.operator
     }
 
-    fn gate(&self) -> Result<Gate> {
+    pub(super) fn gate(&self) -> Result<Gate> {
         let parts = GateParts {
             authenticator: Arc::<Authenticator>::clone(&self.authenticator),
             operator: self.operator.clone(),

@@ -22,9 +22,9 @@ use crate::directory::TABLE_NAMES;
 use crate::flush::View;
 
 /// The catalog that unqualified names belong to.
-pub(super) const CATALOG: &str = "spendlake";
+pub const CATALOG: &str = "spendlake";
 /// The schema that unqualified names belong to.
-pub(super) const SCHEMA: &str = "public";
+pub const SCHEMA: &str = "public";
 
 macro_rules! views {
     ($($name:literal),+ $(,)?) => {

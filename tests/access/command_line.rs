@@ -22,7 +22,7 @@ fn walk_through_tokens(data_dir: &Path) {
         ["token", "create", "--name", "gateway", "--role", "ingest", "--organization", ACME];
     let (token, talk) = texts(&run(data_dir, &create));
     let token = token.trim_end();
-    assert!(token.starts_with("slk_") && token.len() == 67, "only the token: {token}");
+    assert!(token.starts_with("slk_") && token.len() == 66, "only the token: {token}");
     assert!(!talk.contains(token), "{talk}");
     let id = token.split('_').nth(1).expect("an id");
     let (list, _) = texts(&run(data_dir, &["token", "list"]));

@@ -38,7 +38,7 @@ fn check_objects(rows: &[Value]) {
 
 fn check_csv(body: &[u8]) {
     let mut reader = csv::Reader::from_reader(body);
-    assert_eq!(reader.headers().expect("a header"), vec!["n", "amount", "word"]);
+    assert_eq!(*reader.headers().expect("a header"), vec!["n", "amount", "word"]);
     let records: Vec<_> = reader.records().collect::<Result<_, _>>().expect("records");
     assert_eq!(records.len(), 20_000);
     assert_eq!(records[0], vec!["1", "0.125", "a,\"b\""]);

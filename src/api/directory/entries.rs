@@ -175,10 +175,10 @@ impl PathName {
 
 fn get(door: &DirectoryDoor, caller: &Caller, named: PathName) -> Result<Response, Problem> {
     let directory = store(door)?.shared().load();
-    let PathName { kind, organization_id, id } = &named;
-    let entry = directory.get(*kind, organization_id, id);
     let reach = caller.reads();
-    let entry = entry.filter(|entry| DirectoryReach::new(&directory, &reach).holds(entry));
+    let within = DirectoryReach::new(&directory, &reach);
+    let PathName { kind, organization_id, id } = &named;
+    let entry = directory.get(*kind, organization_id, id).filter(|entry| within.holds(entry));
     let entry = entry.ok_or_else(|| unknown(*kind, organization_id, id))?;
     Ok(Json(Thing::from(entry)).into_response())
 }

@@ -118,11 +118,12 @@ fn of_organization(
 ) -> Result<Json<ThingPage>, Problem> {
     let id = organization_of(path_id)?;
     let directory = store(door)?.shared().load();
-    if directory.get(DirectoryKind::Organization, &id, &id).is_none() {
-        return Err(unknown(DirectoryKind::Organization, &id, &id).into());
-    }
     let reach = caller.reads();
     let within = DirectoryReach::new(&directory, &reach);
+    let organization = directory.get(DirectoryKind::Organization, &id, &id);
+    if !organization.is_some_and(|found| within.holds(found)) {
+        return Err(unknown(DirectoryKind::Organization, &id, &id).into());
+    }
     let seen = directory.entries(kind, &id).filter(|entry| within.holds(entry));
     page(seen, &format!("{} of {id}", kind.as_str()), query)
 }

@@ -42,9 +42,9 @@ pub(crate) async fn list_memberships(
     let organization_id = organization_of(&id)?;
     let directory = store(&door)?.shared().load();
     let reach = caller.reads();
-    let entry = directory.get(DirectoryKind::User, &organization_id, &user);
     let within = DirectoryReach::new(&directory, &reach);
-    if entry.is_none_or(|entry| !within.holds(entry)) {
+    let entry = directory.get(DirectoryKind::User, &organization_id, &user);
+    if !entry.is_some_and(|entry| within.holds(entry)) {
         return Err(unknown(DirectoryKind::User, &organization_id, &user).into());
     }
     let memberships = directory.memberships(&organization_id, &user).iter();

@@ -20,7 +20,7 @@ pub struct Peer(pub SocketAddr);
 impl ClientAddress {
     /// The address of the connection's other end; behind a proxy what the
     /// proxy says: the last entry, since a client can write those before.
-    pub(super) fn of(peer: Option<IpAddr>, headers: &HeaderMap, behind_proxy: bool) -> Self {
+    pub(crate) fn of(peer: Option<IpAddr>, headers: &HeaderMap, behind_proxy: bool) -> Self {
         if !behind_proxy {
             return Self(peer);
         }

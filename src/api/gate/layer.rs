@@ -92,6 +92,11 @@ impl Gate {
         self.cookies
     }
 
+    /// Whoever shows no credential, where that is allowed.
+    pub fn anonymous(&self) -> Option<&Arc<Principal>> {
+        self.anonymous.as_ref()
+    }
+
     /// Writes down refused credentials.
     pub fn failures(&self) -> &Arc<FailedAttempts> {
         &self.failures

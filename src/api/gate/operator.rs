@@ -31,7 +31,7 @@ impl OperatorToken {
     }
 
     /// Whether `shown` is this token, in a time that says nothing about it.
-    pub(super) fn is(&self, shown: &str) -> bool {
+    pub(crate) fn is(&self, shown: &str) -> bool {
         let digest = |text: &str| Sha256::digest(text.as_bytes());
         digest(shown).as_slice().ct_eq(digest(&self.0).as_slice()).into()
     }

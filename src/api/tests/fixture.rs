@@ -22,6 +22,7 @@ use crate::clock::ManualClock;
 use crate::config::Config;
 use crate::directory::{Directory, DirectoryKind, Entry, Record, SharedDirectory};
 use crate::engine::Engine;
+use crate::error::Error;
 use crate::flush::View;
 use crate::hot::{HotBatch, HotSnapshot};
 use crate::lake::TableSnapshot;
@@ -186,6 +187,18 @@ impl Server {
         assert_eq!(answer.status, StatusCode::OK, "{path}: {}", answer.text());
         serde_json::from_slice(&answer.body).expect("JSON")
     }
+}
+
+/// A state for routes that need none.
+pub(super) fn state() -> ApiState {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let config = Config { data_dir: folder.path().to_owned(), ..Config::default() };
+    let names = SharedDirectory::new(Directory::empty());
+    let engine = Arc::new(Engine::new(&config, names.clone()).expect("engine"));
+    let queries = Queries::new(Arc::clone(&engine), names).expect("queries");
+    let clock = Arc::new(ManualClock::new(time("2026-03-15T23:30:00Z")));
+    let take_view = Box::new(|| Err(Error::unavailable("no view")));
+    ApiState::new(Arc::new(queries), engine, take_view, clock)
 }
 
 /// A view of nothing.
