@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from access import HEADERS
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -42,7 +44,7 @@ class Client:
         self._connection.close()
 
     def _request(self, method: str, path: str, body: str | None) -> Answer:
-        headers = {"Content-Type": "application/json"} if body else {}
+        headers = HEADERS | ({"Content-Type": "application/json"} if body else {})
         started = time.perf_counter()
         self._connection.request(method, path, body, headers)
         response = self._connection.getresponse()

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pyarrow.parquet as parquet
 
+from access import HEADER_LINES
+
 # What a sender says; the server adds the date, the cost and the price list.
 COPIED = (
     "source organization_id team_id department user_id api_key_id provider model_name status topic "
@@ -56,7 +58,10 @@ class Bodies:
         serial = 0
         while True:
             body = self.body(serial)
-            head = f"POST /api/events HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
+            head = (
+                f"POST /api/events HTTP/1.1\r\nHost: localhost\r\n{HEADER_LINES}"
+                f"Content-Length: {len(body)}\r\n\r\n"
+            )
             yield head.encode() + body
             serial += 1
 

@@ -12,6 +12,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from access import HEADER_LINES
+
 RECEIVE_BYTES = 1 << 18
 
 
@@ -39,7 +41,7 @@ class Run:
 
 def get_request(group: str, path: str) -> Request:
     """A GET request."""
-    return Request(group, f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    return Request(group, f"GET {path} HTTP/1.1\r\nHost: localhost\r\n{HEADER_LINES}\r\n".encode())
 
 
 def percentile(values: list[float], percent: float) -> float:

@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 from types import TracebackType
 
+from access import ENVIRONMENT
+
 # The peers ask nobody for a token either.
 LISTEN = ["--listen=127.0.0.1:0", "--insecure-anonymous=true"]
 START_SECONDS_MAX = 300
@@ -23,8 +25,9 @@ def command(binary: Path, data_dir: Path, *arguments: str) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """Ours without the server's settings."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("SPENDLAKE_")}
+    """Ours without the server's settings, and with the token that we show."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("SPENDLAKE_")}
+    return ours | ENVIRONMENT
 
 
 class Server:

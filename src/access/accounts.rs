@@ -1,11 +1,11 @@
-//! People's accounts: made, listed, changed, deleted.
+//! People's accounts: made, listed, deleted.
 
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use super::audits::audit_of;
+use super::audits::{audit_of, seen_by_admins_of};
 use super::authenticator::Authenticator;
 use super::grant::Grant;
 use super::granting::{check_holds, forbidden, holds, manages, normalized, runs_platform};
@@ -37,21 +37,6 @@ pub struct AccountRequest {
     pub password: Option<String>,
     /// What an identity provider calls the person.
     pub subject: Option<IssuedSubject>,
-}
-
-/// What shall change of an account; what is none stays.
-#[derive(Clone, Default)]
-pub struct AccountChange {
-    /// What people call the person.
-    pub name: Option<String>,
-    /// All roles from now on.
-    pub grants: Option<Vec<Grant>>,
-    /// Whether nobody gets in by it.
-    pub disabled: Option<bool>,
-    /// A new password. Every session of the account ends.
-    pub password: Option<String>,
-    /// The password so far, which whoever changes its own has to know.
-    pub current_password: Option<String>,
 }
 
 /// What is shown of an account.
@@ -109,7 +94,8 @@ impl Authenticator {
             disabled_at: None,
         };
         let id = record.id.clone();
-        let line = audit_of(caller, "account.create", subject_of(&id), details_of(&record));
+        let details = seen_by_admins_of(&grants, details_of(&record));
+        let line = audit_of(caller, "account.create", subject_of(&id), details);
         let stored = self.store()?.edit_credentials(move |edit| {
             check_free(edit, &record)?;
             edit.put_account(record);
@@ -149,70 +135,14 @@ impl Authenticator {
         Ok(snapshot.accounts.get(&account.id).map(|entry| Arc::clone(&entry.principal)))
     }
 
-    /// Changes an account. Of its own, a person changes name and password;
-    /// the rest is for whoever manages all that its roles are over.
-    pub async fn change_account(
-        &self,
-        caller: &Principal,
-        id: &str,
-        change: AccountChange,
-    ) -> Result<AccountView> {
-        let snapshot = self.snapshot()?;
-        let account = Arc::clone(visible(&snapshot, caller, id)?);
-        self.check_change(caller, &account, &change).await?;
-        let name = change.name.as_deref().map(checked_name).transpose()?;
-        let grants = change.grants.map(normalized).transpose()?;
-        if let Some(grants) = &grants {
-            check_gives(caller, grants)?;
-        }
-        let grants = grants.as_deref().map(stored_grants).transpose()?;
-        let password_hash = match &change.password {
-            Some(password) => Some(self.passwords.hash(password).await?),
-            None => None,
-        };
-        let details = json!({
-            "name": name, "grants": grants, "disabled": change.disabled,
-            "password": password_hash.as_ref().map(|_| "changed"),
-        });
-        let line = audit_of(caller, "account.change", subject_of(id), without_nulls(details));
-        let (id, disabled) = (id.to_owned(), change.disabled);
-        let known = id.clone();
-        let stored = self.store()?.edit_credentials(move |edit| {
-            let record = edit.credentials().account(&id).ok_or_else(|| unknown(&id))?;
-            if !Arc::ptr_eq(record, &account.record) && **record != *account.record {
-                return Err(changed_meanwhile());
-            }
-            let mut record = AccountRecord::clone(record);
-            record.name = name.unwrap_or(record.name);
-            record.grants = grants.unwrap_or(record.grants);
-            record.disabled_at = match disabled {
-                Some(true) => record.disabled_at.or(Some(edit.now())),
-                Some(false) => None,
-                None => record.disabled_at,
-            };
-            let ends_sessions = password_hash.is_some() || record.disabled_at.is_some();
-            record.password_hash = password_hash.or(record.password_hash);
-            keeping_one(edit, |edit| {
-                edit.put_account(record);
-                Ok(())
-            })?;
-            if ends_sessions {
-                end_sessions_of(edit, &id);
-            }
-            edit.audit(line);
-            Ok(())
-        });
-        stored.await?;
-        self.account_view(&known)
-    }
-
     /// Removes an account: its sessions end, the tokens that belong to it are
     /// revoked. The audit log goes on naming its id.
     pub async fn delete_account(&self, caller: &Principal, id: &str) -> Result<()> {
         let snapshot = self.snapshot()?;
         let account = visible(&snapshot, caller, id)?;
         check_runs(caller, account)?;
-        let line = audit_of(caller, "account.delete", subject_of(id), details_of(&account.record));
+        let details = seen_by_admins_of(account.principal.grants(), details_of(&account.record));
+        let line = audit_of(caller, "account.delete", subject_of(id), details);
         let id = id.to_owned();
         let deleted = self.store()?.edit_credentials(move |edit| {
             if edit.credentials().account(&id).is_none() {
@@ -228,31 +158,6 @@ impl Authenticator {
             Ok(())
         });
         deleted.await
-    }
-
-    /// `Forbidden` where `caller` may not make this change.
-    async fn check_change(
-        &self,
-        caller: &Principal,
-        account: &AccountEntry,
-        change: &AccountChange,
-    ) -> Result<()> {
-        let is_own = account.record.id == caller.id();
-        let runs = check_runs(caller, account);
-        let beyond_own = change.grants.is_some() || change.disabled.is_some();
-        if !is_own || beyond_own {
-            runs?;
-        }
-        if is_own && change.password.is_some() {
-            self.account_attempts.take(&account.record.id, self.clock.now())?;
-            let current = change.current_password.as_deref().unwrap_or_default();
-            let hash = account.record.password_hash.as_deref();
-            if !self.passwords.fits(current, hash).await? {
-                return Err(forbidden("current_password is not the account's password"));
-            }
-            self.account_attempts.give_back(&account.record.id, self.clock.now());
-        }
-        Ok(())
     }
 
     /// An id that no account has; they sort by time.
@@ -293,23 +198,15 @@ impl AccountView {
     }
 }
 
-/// Passwords stay out of logs.
-macro_rules! debug_without_passwords {
-    ($($name:ident: $($field:ident),+;)+) => {
-        $(impl std::fmt::Debug for $name {
-            fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                formatter
-                    .debug_struct(stringify!($name))
-                    $(.field(stringify!($field), &self.$field))+
-                    .finish_non_exhaustive()
-            }
-        })+
-    };
-}
-
-debug_without_passwords! {
-    AccountRequest: email, name, grants, subject;
-    AccountChange: name, grants, disabled;
+/// The password stays out of logs.
+impl std::fmt::Debug for AccountRequest {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("AccountRequest")
+            .field("email", &self.email)
+            .field("grants", &self.grants)
+            .finish_non_exhaustive()
+    }
 }
 
 /// An address in lower case. Only its outline is looked at: whether mail
@@ -361,7 +258,7 @@ fn checked_subject(subject: IssuedSubject) -> Result<IssuedSubject> {
 }
 
 /// `Forbidden` where `caller` may not give these roles to an account.
-fn check_gives(caller: &Principal, grants: &[Grant]) -> Result<()> {
+pub(super) fn check_gives(caller: &Principal, grants: &[Grant]) -> Result<()> {
     check_holds(caller, grants, caller.scopes())?;
     if !manages(caller, grants) || !holds_all(caller, grants) {
         return Err(forbidden(
@@ -380,7 +277,7 @@ fn holds_all(caller: &Principal, grants: &[Grant]) -> bool {
 
 /// `Forbidden` where `caller` does not manage the account: it could give
 /// itself its roles by setting its password.
-fn check_runs(caller: &Principal, account: &AccountEntry) -> Result<()> {
+pub(super) fn check_runs(caller: &Principal, account: &AccountEntry) -> Result<()> {
     let grants = account.principal.grants();
     if grants.is_empty() && runs_platform(caller) {
         return Ok(());
@@ -399,7 +296,7 @@ fn sees(caller: &Principal, account: &AccountEntry) -> bool {
     if grants.is_empty() { runs_platform(caller) } else { manages(caller, &grants) }
 }
 
-fn visible<'a>(
+pub(super) fn visible<'a>(
     snapshot: &'a Snapshot,
     caller: &Principal,
     id: &str,
@@ -408,25 +305,14 @@ fn visible<'a>(
     account.ok_or_else(|| unknown(id))
 }
 
-fn changed_meanwhile() -> Error {
-    Error::new(ErrorKind::Busy, "the account was changed meanwhile; look at it and try again")
-}
-
 fn details_of(record: &AccountRecord) -> Value {
     json!({ "email": record.email, "name": record.name, "grants": record.grants })
 }
 
-fn without_nulls(mut details: Value) -> Value {
-    if let Some(object) = details.as_object_mut() {
-        object.retain(|_, value| !value.is_null());
-    }
-    details
-}
-
-fn unknown(id: &str) -> Error {
+pub(super) fn unknown(id: &str) -> Error {
     Error::not_found(format!("there is no account {id:?} that you may see"))
 }
 
-fn subject_of(id: &str) -> String {
+pub(super) fn subject_of(id: &str) -> String {
     format!("account/{id}")
 }

@@ -114,10 +114,7 @@ impl Authenticator {
         match credential {
             Credential::Token(text) => self.authenticate_token(text).await,
             Credential::Session(secret) => self.authenticate_session(secret).await,
-            Credential::Jwt(text) => match self.jwt_verifier.get() {
-                Some(verifier) => verifier.verify(text).await,
-                None => Err(refused("a JWT, and no identity provider is set up", "")),
-            },
+            Credential::Jwt(text) => self.authenticate_jwt(text).await,
         }
     }
 
@@ -232,6 +229,20 @@ impl Authenticator {
                 "the token is cut short or mistyped: its checksum does not fit; copy all of it",
             )),
             Reading::Foreign => Err(refused("a text that is no token", "")),
+        }
+    }
+
+    async fn authenticate_jwt(&self, text: &str) -> Result<Arc<Principal>> {
+        // The token of the settings may look like anything.
+        let snapshot = self.snapshot()?;
+        let hash = token::hash(text);
+        let init = snapshot.tokens.get(INIT_TOKEN_ID);
+        if let Some(token) = init.filter(|token| bool::from(token.record.hash.ct_eq(&hash))) {
+            return self.admit_token(&snapshot, token);
+        }
+        match self.jwt_verifier.get() {
+            Some(verifier) => verifier.verify(text).await,
+            None => Err(refused("a JWT, and no identity provider is set up", "")),
         }
     }
 

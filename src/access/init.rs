@@ -86,6 +86,12 @@ impl InitSettings {
                  makes such a one"
             )));
         }
+        if !token.chars().all(|one| one.is_ascii_graphic()) {
+            return Err(Error::invalid(format!(
+                "the token of {setting} has a space or a character beyond ASCII, which no HTTP \
+                 header carries; `openssl rand -hex 32` makes one that can be sent"
+            )));
+        }
         Ok(Some(token))
     }
 

@@ -1,6 +1,7 @@
 //! Who may do and see what: principals, their roles, and the rows they reach;
 //! and who asks: tokens, accounts and sessions, which the directory keeps.
 
+mod account_changes;
 mod accounts;
 mod attempts;
 mod audited;
@@ -26,6 +27,7 @@ mod principal;
 mod provider;
 mod randomness;
 mod reach;
+mod rotation;
 mod sessions;
 mod snapshot;
 mod token;
@@ -36,7 +38,8 @@ pub(crate) mod test_issuer;
 #[cfg(test)]
 mod tests;
 
-pub use accounts::{AccountChange, AccountRequest, AccountView};
+pub use account_changes::AccountChange;
+pub use accounts::{AccountRequest, AccountView};
 pub use authenticator::{Authenticator, INIT_TOKEN_ID};
 pub use code_flow::{BegunLogin, FailedLogin, LOGIN_SECONDS_MAX, LoggedIn, LoginAnswer};
 pub use credential::{
@@ -52,8 +55,9 @@ pub use principal::{Origin, Principal};
 pub use provider::install_crypto;
 pub use randomness::{Randomness, SystemRandomness};
 pub use reach::{Reach, RowReach};
+pub use rotation::OVERLAP_SECONDS_DEFAULT;
 pub use sessions::{Login, SessionView, Visitor};
-pub use tokens::{MadeToken, OVERLAP_SECONDS_DEFAULT, TokenRequest, TokenView};
+pub use tokens::{MadeToken, TokenRequest, TokenView};
 
 #[cfg(test)]
 pub(crate) use randomness::SeededRandomness;

@@ -1,12 +1,12 @@
-//! Access tokens: made, listed, rotated, revoked.
+//! Access tokens: made, listed, revoked.
 
 use std::sync::Arc;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use serde_json::json;
 
-use super::audits::audit_of;
-use super::authenticator::{Authenticator, INIT_TOKEN_ID};
+use super::audits::{audit_of, seen_by_admins_of};
+use super::authenticator::Authenticator;
 use super::grant::Grant;
 use super::granting::{check_holds, forbidden, manages, normalized, runs_platform, scopes_of};
 use super::last_admin::keeping_one;
@@ -26,9 +26,6 @@ const NAME_CHARACTERS_MAX: usize = 200;
 /// account or token.
 const TOKENS_MAX: usize = 20_000;
 const OWNED_TOKENS_MAX: usize = 100;
-/// How long a replaced token is taken where nothing is said, and at most.
-pub const OVERLAP_SECONDS_DEFAULT: u32 = 24 * 3600;
-const OVERLAP_SECONDS_MAX: u32 = 30 * 24 * 3600;
 
 /// What a new token shall be.
 #[derive(Debug, Clone)]
@@ -128,6 +125,7 @@ impl Authenticator {
             "name": &record.name, "grants": &record.grants, "scopes": &record.scopes,
             "owner": &record.owner, "expires_at": record.expires_at,
         });
+        let details = seen_by_admins_of(&grants, details);
         let line = audit_of(caller, "token.create", subject(&record.id), details);
         let stored = self.store()?.edit_credentials(move |edit| {
             check_room(edit, record.owner.as_deref())?;
@@ -161,10 +159,10 @@ impl Authenticator {
     pub async fn revoke_token(&self, caller: &Principal, id: &str) -> Result<TokenView> {
         let snapshot = self.snapshot()?;
         let token = visible(&snapshot, caller, id)?;
-        let (id, line) = (
-            token.record.id.clone(),
-            audit_of(caller, "token.revoke", subject(id), json!({ "name": token.record.name })),
-        );
+        let grants = grants_of(&token.record.grants, "token", id);
+        let details = seen_by_admins_of(&grants, json!({ "name": token.record.name }));
+        let line = audit_of(caller, "token.revoke", subject(id), details);
+        let id = token.record.id.clone();
         let known = id.clone();
         let revoked = self.store()?.edit_credentials(move |edit| {
             let Some(record) = edit.credentials().token(&id) else { return Err(unknown(&id)) };
@@ -181,57 +179,6 @@ impl Authenticator {
         });
         revoked.await?;
         self.token_view(&known)
-    }
-
-    /// Makes a token in the place of one that `caller` may see; the old one is
-    /// still taken for `overlap_seconds`. The new one lasts as long as the old
-    /// one was to last.
-    pub async fn rotate_token(
-        &self,
-        caller: &Principal,
-        id: &str,
-        overlap_seconds: u32,
-    ) -> Result<MadeToken> {
-        if overlap_seconds > OVERLAP_SECONDS_MAX {
-            return Err(Error::invalid(format!(
-                "overlap_seconds is {overlap_seconds}; {OVERLAP_SECONDS_MAX} (30 days) are the most"
-            )));
-        }
-        let snapshot = self.snapshot()?;
-        let token = visible(&snapshot, caller, id)?;
-        self.check_rotation(caller, token)?;
-        let made = NewToken::make(&*self.randomness)?;
-        let scram = token::scram(&made.text, &*self.randomness)?;
-        let (hash, new_id, old_id) =
-            (token::hash(&made.text), made.id.clone(), token.record.id.clone());
-        let details = json!({ "replaced_by": new_id, "overlap_seconds": overlap_seconds });
-        let line = audit_of(caller, "token.rotate", subject(id), details);
-        let created_by = caller.id().to_owned();
-        let stored = self.store()?.edit_credentials(move |edit| {
-            let now = edit.now();
-            let old = edit.credentials().token(&old_id).ok_or_else(|| unknown(&old_id))?;
-            let old = TokenRecord::clone(old);
-            check_unreplaced(&old, now)?;
-            let new = TokenRecord {
-                id: new_id.clone(),
-                hash,
-                scram_salt: scram.salt,
-                scram_salted_password: scram.salted_password,
-                created_at: now,
-                created_by,
-                expires_at: old.expires_at.map(|end| now + (end - old.created_at)),
-                last_used_at: None,
-                ..old.clone()
-            };
-            hand_over(edit, &old_id, &new_id);
-            edit.put_token(new);
-            let overlap_until = Some(now + TimeDelta::seconds(overlap_seconds.into()));
-            edit.put_token(TokenRecord { replaced_by: Some(new_id), overlap_until, ..old });
-            edit.audit(line);
-            Ok(())
-        });
-        stored.await?;
-        Ok(MadeToken { secret: made.text, token: self.token_view(&made.id)? })
     }
 
     /// Whom a new token belongs to.
@@ -269,23 +216,7 @@ impl Authenticator {
         }
     }
 
-    fn check_rotation(&self, caller: &Principal, token: &TokenEntry) -> Result<()> {
-        let record = &token.record;
-        if record.id == INIT_TOKEN_ID {
-            return Err(Error::invalid(format!(
-                "{INIT_TOKEN_ID} comes from the settings; set another value there and start again"
-            )));
-        }
-        check_unreplaced(record, self.clock.now())?;
-        let is_own = record.id == caller.id() || record.owner.as_deref() == Some(caller.id());
-        if is_own {
-            return Ok(());
-        }
-        let grants = grants_of(&record.grants, "token", &record.id);
-        check_holds(caller, &grants, stored_scopes_of(record))
-    }
-
-    fn token_view(&self, id: &str) -> Result<TokenView> {
+    pub(super) fn token_view(&self, id: &str) -> Result<TokenView> {
         let snapshot = self.snapshot()?;
         let token = snapshot.tokens.get(id).ok_or_else(|| unknown(id))?;
         Ok(TokenView::new(token, self.clock.now()))
@@ -345,7 +276,7 @@ fn sees(caller: &Principal, token: &TokenEntry) -> bool {
     if grants.is_empty() { runs_platform(caller) } else { manages(caller, &grants) }
 }
 
-fn visible<'a>(
+pub(super) fn visible<'a>(
     snapshot: &'a Snapshot,
     caller: &Principal,
     id: &str,
@@ -372,30 +303,6 @@ fn check_room(edit: &CredentialEdit, owner: Option<&str>) -> Result<()> {
     Ok(())
 }
 
-fn check_unreplaced(record: &TokenRecord, now: DateTime<Utc>) -> Result<()> {
-    if let Some(next) = &record.replaced_by {
-        let id = &record.id;
-        return Err(Error::invalid(format!("the token {id} was replaced by {next}; rotate that")));
-    }
-    match why_not(record, now) {
-        None => Ok(()),
-        Some(why) => Err(Error::invalid(format!(
-            "the token {} is {why}; make a new one instead of rotating it",
-            record.id
-        ))),
-    }
-}
-
-/// What belonged to the old token belongs to the new one.
-fn hand_over(edit: &mut CredentialEdit, old_id: &str, new_id: &str) {
-    let owned = |token: &&Arc<TokenRecord>| token.owner.as_deref() == Some(old_id);
-    let tokens: Vec<_> =
-        edit.credentials().tokens().filter(owned).map(|token| TokenRecord::clone(token)).collect();
-    for token in tokens {
-        edit.put_token(TokenRecord { owner: Some(new_id.to_owned()), ..token });
-    }
-}
-
 /// Ends every token that belongs to `owner`.
 pub(super) fn revoke_tokens_of(edit: &mut CredentialEdit, owner: &str) {
     let now = edit.now();
@@ -409,10 +316,10 @@ pub(super) fn revoke_tokens_of(edit: &mut CredentialEdit, owner: &str) {
     }
 }
 
-fn unknown(id: &str) -> Error {
+pub(super) fn unknown(id: &str) -> Error {
     Error::not_found(format!("there is no token {id:?} that you may see"))
 }
 
-fn subject(id: &str) -> String {
+pub(super) fn subject(id: &str) -> String {
     format!("token/{id}")
 }

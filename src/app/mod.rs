@@ -12,6 +12,9 @@ mod serve;
 mod tls;
 mod verify;
 
+#[cfg(test)]
+mod oidc_tests;
+
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;

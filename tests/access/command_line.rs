@@ -33,7 +33,9 @@ fn walk_through_tokens(data_dir: &Path) {
     texts(&run(data_dir, &["token", "revoke", &next]));
     let (list, _) = texts(&run(data_dir, &["token", "list", "--json"]));
     let list: serde_json::Value = serde_json::from_str(&list).expect("JSON");
-    let states = list["items"].as_array().expect("tokens").iter().map(|one| &one["state"]);
+    // A server of these tests has a token of its settings as well.
+    let made = list["items"].as_array().expect("tokens").iter();
+    let states = made.filter(|one| one["name"] == "gateway").map(|one| &one["state"]);
     let mut states: Vec<_> = states.map(|state| state.as_str().expect("text")).collect();
     states.sort_unstable();
     assert_eq!(states, ["replaced", "revoked"]);

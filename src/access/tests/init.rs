@@ -51,6 +51,29 @@ async fn a_token_that_looks_like_one_of_ours_may_stand_in_the_settings() {
 }
 
 #[tokio::test]
+async fn a_token_that_looks_like_a_jwt_may_stand_in_the_settings() {
+    let token = "part.another-part.and-a-third-part-of-it";
+    let world = World::with(|config| config.init_admin_token = Secret::from(token)).await;
+    let shown = Credential::bearer(token);
+    assert!(matches!(shown, Credential::Jwt(_)));
+    assert_eq!(world.door.authenticate(&shown).await.expect("admitted").id(), INIT_TOKEN_ID);
+    let other = Credential::bearer("part.another-part.and-a-fourth-part");
+    assert_kind(world.door.authenticate(&other).await, ErrorKind::Unauthenticated);
+}
+
+#[tokio::test]
+async fn a_token_that_no_header_carries_stops_the_start() {
+    for wrong in ["a few words that are long enough 123", "zwölf-und-mehr-als-genug-zeichen-hier"]
+    {
+        let mut world = World::new().await;
+        let wrong = Secret::from(wrong);
+        let error = world.restart(|config| config.init_admin_token = wrong).await;
+        let error = assert_kind(error, ErrorKind::Invalid);
+        assert!(error.to_string().contains("no HTTP header carries"), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn a_token_that_can_be_guessed_stops_the_start() {
     let mut world = World::new().await;
     let short = Secret::from(&INIT_TOKEN[1..]);
