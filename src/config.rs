@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use clap::builder::ValueRange;
 use figment::Figment;
 use figment::providers::{Format, Serialized, Toml};
 use serde::{Deserialize, Serialize};
@@ -72,6 +73,11 @@ impl<'de> Deserialize<'de> for Secret {
     }
 }
 
+/// How many values a setting's flag takes: that of a truth needs none.
+fn values_of(kind: &str) -> ValueRange {
+    if kind == "bool" { ValueRange::new(0..=1) } else { ValueRange::new(1) }
+}
+
 /// Declares every setting once: its documentation (which is its `--help`),
 /// name, type, default, environment variable and help heading.
 macro_rules! settings {
@@ -95,6 +101,7 @@ macro_rules! settings {
             $(
                 $(#[doc = $doc])+
                 #[arg(long, env = $env, help_heading = $heading, hide_env_values = true, global = true)]
+                #[arg(num_args = values_of(stringify!($kind)), default_missing_value = "true")]
                 #[serde(skip_serializing_if = "Option::is_none")]
                 pub $name: Option<$kind>,
             )+

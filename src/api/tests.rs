@@ -284,7 +284,7 @@ async fn the_document_lists_every_route() {
     let [server, _] = Server::both();
     let document = server.json("/api/openapi.json").await;
     let paths = document["paths"].as_object().expect("paths");
-    assert_eq!(paths.len(), 22);
+    assert_eq!(paths.len(), 24);
     assert!(paths.contains_key("/api/organizations/{id}/analytics/api-keys"));
     let summary = &document["components"]["schemas"]["Summary"];
     assert!(summary.to_string().contains("previous"), "{summary}");

@@ -97,6 +97,25 @@ pub struct StaticTable {
     pub batch: RecordBatch,
 }
 
+/// Which state a statement reads: one that its caller holds, or the one of the
+/// moment when it begins to run, which keeps no rows while it waits.
+pub trait ViewSource: Send {
+    /// That state.
+    fn take(self) -> Result<Arc<View>>;
+}
+
+impl ViewSource for Arc<View> {
+    fn take(self) -> Result<Arc<View>> {
+        Ok(self)
+    }
+}
+
+impl<F: FnOnce() -> Result<Arc<View>> + Send> ViewSource for F {
+    fn take(self) -> Result<Arc<View>> {
+        self()
+    }
+}
+
 /// Builds sessions and runs SQL within the configured limits.
 #[derive(Debug)]
 pub struct Engine {
@@ -193,7 +212,7 @@ impl Engine {
     /// place and the time limit; dropping it cancels the statement.
     pub async fn sql(
         &self,
-        view: Arc<View>,
+        view: impl ViewSource,
         caller: &Principal,
         statement: &Statement,
     ) -> Result<SqlStream> {
@@ -216,6 +235,7 @@ impl Engine {
         };
         let place = placed.inspect_err(|error| ticket.set_error(error))?;
         ticket.run();
+        let view = view.take()?;
         let deadline = Instant::now() + self.limits.time;
         let state = self.users_state(&view, caller, Some(place.memory()))?;
         let (parameters, limits) = (statement.parameters.clone(), Arc::clone(&self.limits));

@@ -132,7 +132,7 @@ impl Statements {
             .map_err(|_| Error::internal("a ticket of a wrong length was found"))?;
         let running = self.running.begin(caller, handle);
         let engine = &self.parts.engine;
-        let view = (self.parts.view)()?;
+        let view = || (self.parts.view)();
         tokio::select! {
             biased;
             () = running.cancelled() => Err(cancelled_by_client()),

@@ -82,7 +82,10 @@ async fn statements_are_kept_without_their_end_and_shown_to_their_organization()
     assert_eq!(texts[1].len(), 2_000);
     assert_eq!(lines[1]["details"]["cut"], true);
     let foreign = Who::ForeignAdmin.token(&app).await.expect("a token");
-    assert!(log(&app, Some(&foreign), "").await.is_empty(), "nothing of another organization");
+    assert!(
+        log(&app, Some(&foreign), "sql.run").await.is_empty(),
+        "nothing of another organization"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -35,7 +35,7 @@ fn off_loopback_it_does_not_listen_without_an_admin_and_tls() {
     let with_admin = [&everywhere[..], &["--init-admin-token-file", file.as_str()]].concat();
     let text = refused(&with_admin);
     assert!(text.contains("tls_certificate") && text.contains("behind_proxy"), "{text}");
-    let text = refused(&[&everywhere[..], &["--insecure-anonymous", "true"]].concat());
+    let text = refused(&[&everywhere[..], &["--insecure-anonymous"]].concat());
     assert!(text.contains("insecure_anonymous"), "{text}");
 }
 

@@ -73,7 +73,7 @@ pub(crate) async fn sql(
     let format = format_of(&request, &headers)?;
     let parameters = parameters::read(&request.parameters)?;
     let statement = Statement { text: request.query, parameters };
-    let rows = state.engine().sql(state.view()?, &caller, &statement).await?;
+    let rows = state.engine().sql(|| state.view(), &caller, &statement).await?;
     answer::respond(state.engine(), rows, format).await
 }
 
