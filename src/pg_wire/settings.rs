@@ -267,7 +267,7 @@ impl Known {
             Kind::Switch => switch(value).map(str::to_owned),
             Kind::Number(least, most) => {
                 let number = value.trim().parse::<i64>().ok();
-                number.filter(|number| (least..=most).contains(&number)).map(|one| one.to_string())
+                number.filter(|number| (least..=most).contains(number)).map(|one| one.to_string())
             }
             Kind::Time => milliseconds(value).map(|_| value.trim().to_owned()),
             Kind::OneOf(values) => {
