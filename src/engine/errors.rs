@@ -109,6 +109,19 @@ pub(super) fn explain(error: DataFusionError, limits: &Limits) -> Error {
     }
 }
 
+/// Whether a file was deleted while it was read: forgetting a person leaves no
+/// copy for those who are still reading.
+fn is_gone(error: &DataFusionError) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(one) = cause {
+        if matches!(one.downcast_ref(), Some(object_store::Error::NotFound { .. })) {
+            return true;
+        }
+        cause = one.source();
+    }
+    false
+}
+
 /// The message, where the statement's text or the values it meets are wrong.
 fn users_fault(root: &DataFusionError, limits: &Limits) -> Option<String> {
     match root {

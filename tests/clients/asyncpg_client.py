@@ -18,7 +18,7 @@ async def main():
     connection = await asyncpg.connect(**options)
     rows = await connection.fetch("SELECT event_id, charged_cost, event_time, usage_date, input_tokens, quantity, tags FROM usage_events ORDER BY event_id")
     two = rows[1]
-    assert two["charged_cost"] == Decimal("1000000.000000000001"), two
+    assert two["charged_cost"] == Decimal("999999.000000000001"), two
     assert two["event_time"] == datetime(2026, 11, 21, 8, 0, 0, 123456, timezone.utc), two
     assert two["usage_date"] == date(2026, 11, 21), two
     assert (two["input_tokens"], two["quantity"]) == (1000, 1), two

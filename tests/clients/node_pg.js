@@ -20,7 +20,7 @@ async function main() {
     "SELECT event_id, charged_cost, event_time, input_tokens, quantity, tags FROM usage_events ORDER BY event_id",
   );
   const [one, two, three] = events.rows;
-  assert.strictEqual(two.charged_cost, "1000000.000000000001");
+  assert.strictEqual(two.charged_cost, "999999.000000000001");
   assert.strictEqual(two.event_time.toISOString(), "2026-11-21T08:00:00.123Z");
   assert.strictEqual(two.input_tokens, "1000");
   assert.strictEqual(two.quantity, 1);

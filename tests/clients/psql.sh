@@ -37,7 +37,7 @@ refused() {
 
 expect "SELECT actual_api_cost FROM usage_events WHERE event_id = '1'" "0.000013500001"
 expect "SELECT charged_cost, event_time FROM usage_events WHERE event_id = '2'" \
-  "1000000.000000000001|2026-11-21 08:00:00.123456+00"
+  "999999.000000000001|2026-11-21 08:00:00.123456+00"
 expect "SELECT charged_cost IS NULL FROM usage_events WHERE event_id = '3'" "t"
 expect "SELECT tags FROM usage_events WHERE event_id = '1'" '{"project":"a \"b\""}'
 expect "SELECT sum(charged_cost) FROM usage_events" "1000000.750000000001"

@@ -22,7 +22,7 @@ def connect(**options):
 def check_rows(rows):
     assert [row["event_id"] for row in rows] == ["1", "2", "3"], rows
     two = rows[1]
-    assert two["charged_cost"] == Decimal("1000000.000000000001"), two
+    assert two["charged_cost"] == Decimal("999999.000000000001"), two
     assert two["event_time"] == datetime(2026, 11, 21, 8, 0, 0, 123456, timezone.utc), two
     assert two["usage_date"] == date(2026, 11, 21), two
     assert (two["input_tokens"], two["quantity"], two["duration_ms"]) == (1000, 1, 12), two

@@ -75,7 +75,7 @@ async fn a_large_answer_comes_in_messages_that_every_client_takes() {
     assert_eq!(batch.num_rows(), 100_000);
     let numbers = batch.column(0).as_primitive::<Int64Type>();
     assert!((1..=100_000).eq(numbers.values().iter().copied()), "every row, in order");
-    let text = "SELECT repeat('x', 20000000) AS t";
+    let text = "SELECT repeat('0123456789', 2000000) AS t";
     let info = client.execute(text.to_owned(), None).await.expect("a ticket");
     let status = status(&rows(&mut client, info).await.expect_err("too large"));
     assert_eq!(status.code(), Code::ResourceExhausted);

@@ -119,7 +119,7 @@ impl Served {
             ),
             event_with(
                 "2",
-                json!({"user_id": "bob", "charged_cost": "1000000.000000000001",
+                json!({"user_id": "bob", "charged_cost": "999999.000000000001",
                        "event_time": "2026-11-21T08:00:00.123456Z", "duration_ms": 12}),
             ),
             event_with("3", json!({"user_id": "eve", "model": "house-model"})),

@@ -44,7 +44,13 @@ impl Postgres {
             .expect("postgres starts");
         let postgres = Self { server, port, _folder: folder };
         let deadline = Instant::now() + Duration::from_secs(60);
-        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+        // It listens before it takes logins.
+        let is_ready = || {
+            let mut ask = Command::new(program("pg_isready"));
+            ask.args(["-q", "-h", "127.0.0.1", "-p", &port.to_string()]);
+            ask.status().is_ok_and(|status| status.success())
+        };
+        while !is_ready() {
             assert!(Instant::now() < deadline, "PostgreSQL does not come up");
             std::thread::sleep(Duration::from_millis(50));
         }

@@ -38,6 +38,9 @@ pub(crate) fn http_client(token: Option<&str>) -> reqwest::Client {
     builder.build().expect("a client")
 }
 
+/// How long a server may say that it is busy.
+const BUSY_SECONDS_MAX: u64 = 10;
+
 /// How long a start may take before the test gives up.
 const START_SECONDS_MAX: u64 = 60;
 
@@ -142,12 +145,19 @@ impl Client {
     /// The rows of a SQL statement.
     pub(crate) async fn sql(&self, query: &str) -> Vec<Value> {
         let body = serde_json::json!({"query": query, "format": "json"});
-        let request = self.http.post(format!("{}/api/sql", self.url)).json(&body);
-        let answer = request.send().await.expect("an answer to SQL");
-        let status = answer.status();
-        let text = answer.text().await.expect("the answer's body");
-        assert!(status.is_success(), "{query}: {text}");
-        serde_json::from_str(&text).expect("a JSON array of rows")
+        let deadline = Instant::now() + Duration::from_secs(BUSY_SECONDS_MAX);
+        loop {
+            let request = self.http.post(format!("{}/api/sql", self.url)).json(&body);
+            let answer = request.send().await.expect("an answer to SQL");
+            let status = answer.status();
+            let text = answer.text().await.expect("the answer's body");
+            // Rows that are rewritten meanwhile are to be asked for again.
+            if status.as_u16() == 503 && Instant::now() < deadline {
+                continue;
+            }
+            assert!(status.is_success(), "{query}: {text}");
+            return serde_json::from_str(&text).expect("a JSON array of rows");
+        }
     }
 
     /// A route's JSON.
