@@ -83,6 +83,10 @@ pub(super) fn explain(error: DataFusionError, limits: &Limits) -> Error {
         ))
         .caused_by(error);
     }
+    if is_gone(&error) {
+        let message = "rows that the statement was reading were rewritten meanwhile; send it again";
+        return Error::new(ErrorKind::Busy, message).caused_by(error);
+    }
     match error.find_root() {
         DataFusionError::ResourcesExhausted(said) if said.contains(SHARE_SETTING) => {
             let bytes = limits.memory_bytes_of_one;
