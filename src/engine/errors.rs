@@ -123,7 +123,8 @@ fn is_gone(error: &DataFusionError) -> bool {
         }
         cause = one.source();
     }
-    false
+    // The Parquet reader hands some causes on as text.
+    error.to_string().contains("No such file or directory")
 }
 
 /// The message, where the statement's text or the values it meets are wrong.
