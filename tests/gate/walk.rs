@@ -121,7 +121,7 @@ async fn the_document_says_of_each_route_whether_it_needs_a_credential() {
         let needs =
             said.as_array().is_some_and(|all| all.iter().any(|one| one.get("token").is_some()));
         assert_eq!(needs, !is_open, "{} {}: {said}", rule.verb.name(), rule.path);
-        assert_eq!(operation["responses"]["401"] != Value::Null || is_open, true, "{}", rule.path);
+        assert!(operation["responses"]["401"] != Value::Null || is_open, "{}", rule.path);
     }
     assert_eq!(document["components"]["securitySchemes"]["token"]["scheme"], "bearer");
 }

@@ -116,7 +116,7 @@ async fn what_lies_outside_is_answered_as_what_never_existed() {
         .iter()
         .map(|tail| organization("{}", tail))
         .collect();
-        paths.push(format!("/api/conversations/chat?organization_id={{}}"));
+        paths.push("/api/conversations/chat?organization_id={}".to_owned());
         for who in everybody_of_acme() {
             for path in &paths {
                 let hidden = said(&server, &who, path, BETA).await;

@@ -240,10 +240,9 @@ impl<'a> Generator<'a> {
             (Kind::Text, 1) => format!("split_part({name}, '-', 2)"),
             (Kind::Text, 2) => format!("md5({name})"),
             (Kind::Text, 3) => format!("regexp_replace({name}, '[0-9]', '#')"),
-            (Kind::Text, 4) => format!(
-                "{name} || '/' || coalesce({}, '-')",
-                format!("{alias}{}", self.text_column(table))
-            ),
+            (Kind::Text, 4) => {
+                format!("{name} || '/' || coalesce({alias}{}, '-')", self.text_column(table))
+            }
             (Kind::Number, 0) => format!("{name} * 2 - 1"),
             (Kind::Money, 0) => format!("round({name}, 6)"),
             (Kind::Date, 0) => format!("date_trunc('week', {name})"),
