@@ -77,7 +77,7 @@ settings! {
     /// Connections of Arrow Flight SQL at once; more are closed at once [default: 64]
     flight_connections_max: usize = 64, "SPENDLAKE_FLIGHT_CONNECTIONS_MAX", "Where";
 
-    /// Address that browsers reach the server under, as https://spendlake.example.com; needed for logins with OpenID Connect [default: empty]
+    /// Address that browsers reach the server under, beginning with its scheme; needed for logins with OpenID Connect [default: empty]
     public_url: String = String::new(), "SPENDLAKE_PUBLIC_URL", "Where";
 
     /// PEM file with the certificate, and those up to its issuer; empty serves plain HTTP [default: empty]

@@ -1,7 +1,7 @@
 //! What every request passes before a handler: who asks, whether the route's
 //! rule lets them, and whether a browser was tricked into asking.
 //!
-//! Deny by default: a route that [`rules`] does not list answers nobody.
+//! Deny by default: a route that [`mod@rules`] does not list answers nobody.
 
 mod address;
 mod credentials;
