@@ -96,20 +96,25 @@ impl Drop for Proxy {
     }
 }
 
-/// Waits until Spendlake counts `events`, and says what it holds.
-async fn stored(server: &Server, events: usize) -> Vec<Value> {
+/// Waits until LiteLLM logs nothing more and Spendlake counts as many events as
+/// that, and says what both hold. LiteLLM logs a call after it has answered it.
+async fn stored(server: &Server, proxy: &Proxy) -> (Vec<Value>, Vec<Value>) {
     let deadline = Instant::now() + Duration::from_secs(DELIVERY_SECONDS_MAX);
+    let mut logged = 0;
     let query = "SELECT event_id, model_name, status, cost_source, \
                  CAST(actual_api_cost AS VARCHAR) AS cost, cache_read_tokens, cache_write_tokens, \
                  cache_write_1h_tokens, reasoning_tokens, output_tokens, request_id, user_id, \
                  input_tokens + cache_read_tokens + cache_write_tokens + cache_write_1h_tokens AS prompt \
                  FROM usage_events ORDER BY event_id";
     loop {
+        let figures = proxy.figures();
         let rows = server.client.sql(query).await;
-        if rows.len() >= events || Instant::now() > deadline {
-            return rows;
+        let settled = figures.len() == logged && rows.len() == logged;
+        if settled || Instant::now() > deadline {
+            return (rows, figures);
         }
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        logged = figures.len();
+        tokio::time::sleep(Duration::from_secs(2)).await;
     }
 }
 
@@ -186,9 +191,8 @@ async fn a_thousand_calls_of_a_real_proxy_are_what_litellm_says_they_are() {
     tokio::task::block_in_place(|| proxy.call(500));
 
     // Each failed attempt is logged beside the call that replaced it.
-    let figures = proxy.figures();
+    let (rows, figures) = stored(&server, &proxy).await;
     assert!(figures.len() > 1_000, "{} attempts", figures.len());
-    let rows = stored(&server, figures.len()).await;
     drop(proxy);
     assert_eq!(rows.len(), figures.len(), "events and attempts");
     assert_eq!(found(&rows), expected(&figures));

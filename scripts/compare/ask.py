@@ -51,9 +51,14 @@ def measure_analyst(
         f"SELECT conversation_id FROM usage_events WHERE organization_id = '{subjects.organization}' "
         "GROUP BY conversation_id ORDER BY count(*) DESC, conversation_id LIMIT 1"
     ).json()
+    [event] = client.sql(
+        "SELECT min(event_id) AS event_id FROM usage_events "
+        f"WHERE conversation_id = '{busiest['conversation_id']}'"
+    ).json()
     names = {
         "organization": subjects.organization,
         "conversation": busiest["conversation_id"],
+        "event": event["event_id"],
         "middle": str(first + (last - first) / 2),
         "month": str(last - timedelta(days=DAYS - 1)),
     }

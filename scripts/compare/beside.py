@@ -63,7 +63,7 @@ class Analysts:
     takes nothing from the thread that times dashboards."""
 
     def __init__(self, address: str, first: date, last: date, about: Subjects) -> None:
-        names = {"organization": about.organization, "conversation": ""}
+        names = {"organization": about.organization, "conversation": "", "event": ""}
         days = {"month": last.replace(day=1), "middle": first + (last - first) / 2}
         texts = [QUERIES[name].format(**names, **days) for name in HEAVY]
         context = multiprocessing.get_context("spawn")

@@ -175,7 +175,8 @@ def analyst(given: argparse.Namespace, large: Path, results: dict[str, Any]) -> 
     dataset = results["dataset"]["large"]
     with Server(given.binary, large) as server:
         about = subjects(server.address, dataset)
-        results["analyst"] = measure_analyst(server.address, [DuckDb(links)], about, *dates(dataset))
+        peers: list[Peer] = [DuckDb(links), ChDb(links)]
+        results["analyst"] = measure_analyst(server.address, peers, about, *dates(dataset))
 
 
 def main() -> int:

@@ -67,8 +67,10 @@ class ChDb:
     def __init__(self, folder: Path) -> None:
         self.version = chdb.__version__
         self._session = Session()
-        # As in the standard: an alias does not hide a column of its name.
+        # As in the standard: an alias does not hide a column of its name, and
+        # a row without a match has nulls.
         self._session.query("SET prefer_column_name_to_alias = 1")
+        self._session.query("SET join_use_nulls = 1")
         self._session.query(
             f"CREATE VIEW usage_events AS SELECT * FROM file('{folder}/*/*.parquet', Parquet)"
         )

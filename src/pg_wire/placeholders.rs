@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use datafusion::sql::sqlparser::ast::{Expr, Statement, Value, VisitMut, VisitorMut};
+use datafusion::sql::sqlparser::ast::{
+    Expr, Select, SelectItem, Statement, Value, VisitMut, VisitorMut,
+};
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 use pgwire::api::Type;
@@ -51,6 +53,11 @@ fn parse(text: &str) -> Option<Statement> {
     statements.pop().filter(|_| statements.is_empty())
 }
 
+fn expression(text: &str) -> Option<Expr> {
+    let dialect = PostgreSqlDialect {};
+    Parser::new(&dialect).try_with_sql(text).ok()?.parse_expr().ok()
+}
+
 struct Finder<'a> {
     said: &'a [Option<Type>],
     hints: Hints,
@@ -59,6 +66,15 @@ struct Finder<'a> {
 
 impl VisitorMut for Finder<'_> {
     type Break = ();
+
+    fn pre_visit_select(&mut self, select: &mut Select) -> ControlFlow<()> {
+        for item in &mut select.projection {
+            if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item {
+                self.be_what_is_said(expr);
+            }
+        }
+        ControlFlow::Continue(())
+    }
 
     fn pre_visit_expr(&mut self, expression: &mut Expr) -> ControlFlow<()> {
         match expression {
@@ -81,10 +97,36 @@ impl VisitorMut for Finder<'_> {
 }
 
 impl Finder<'_> {
+    fn said_of(&self, number: usize) -> Option<Type> {
+        number.checked_sub(1).and_then(|at| self.said.get(at).cloned().flatten())
+    }
+
+    /// A selected `$1` is a column of the type that the client says; the engine
+    /// describes it before there is a value, and would call it a text.
+    fn be_what_is_said(&mut self, selected: &mut Expr) {
+        let Some(number) = number_of(selected) else { return };
+        let name = match self.said_of(number) {
+            Some(Type::BOOL) => "BOOLEAN",
+            Some(Type::INT2) => "SMALLINT",
+            Some(Type::INT4) => "INT",
+            Some(Type::INT8) => "BIGINT",
+            Some(Type::FLOAT4) => "REAL",
+            Some(Type::FLOAT8) => "DOUBLE",
+            Some(Type::NUMERIC) => "NUMERIC(38, 18)",
+            Some(Type::DATE) => "DATE",
+            Some(Type::TIMESTAMP) => "TIMESTAMP",
+            Some(Type::TIMESTAMPTZ) => "TIMESTAMP WITH TIME ZONE",
+            _ => return,
+        };
+        if let Some(cast) = expression(&format!("${number}::{name}")) {
+            self.is_changed = true;
+            *selected = cast;
+        }
+    }
+
     /// `= ANY($1)` takes an array, which the engine does not guess.
     fn be_array(&mut self, number: usize, right: &mut Expr) {
-        let said = number.checked_sub(1).and_then(|at| self.said.get(at).cloned().flatten());
-        let (kind, name) = match said {
+        let (kind, name) = match self.said_of(number) {
             Some(Type::INT2_ARRAY) => (Type::INT2_ARRAY, "SMALLINT[]"),
             Some(Type::INT4_ARRAY) => (Type::INT4_ARRAY, "INT[]"),
             Some(Type::INT8_ARRAY) => (Type::INT8_ARRAY, "BIGINT[]"),
@@ -92,11 +134,7 @@ impl Finder<'_> {
             Some(Type::FLOAT8_ARRAY) => (Type::FLOAT8_ARRAY, "DOUBLE[]"),
             _ => (Type::TEXT_ARRAY, "TEXT[]"),
         };
-        let cast = format!("${number}::{name}");
-        let dialect = PostgreSqlDialect {};
-        let parsed =
-            Parser::new(&dialect).try_with_sql(&cast).and_then(|mut parser| parser.parse_expr());
-        if let Ok(cast) = parsed {
+        if let Some(cast) = expression(&format!("${number}::{name}")) {
             self.hints.types.insert(number, kind);
             self.is_changed = true;
             *right = cast;
@@ -137,5 +175,14 @@ mod tests {
         let found = hints("SELECT 1 FROM t WHERE a = ANY(($1))", &[Some(Type::INT8_ARRAY)]);
         assert!(found.text.is_some_and(|text| text.contains("$1::BIGINT[]")));
         assert_eq!(hints("SELECT 'any($1)' FROM t", &[]).text, None);
+    }
+
+    #[test]
+    fn a_selected_parameter_is_a_column_of_its_type() {
+        let said = [Some(Type::NUMERIC), Some(Type::TEXT), None];
+        let found = hints("SELECT $1, $2, $3, $1 AS a FROM t WHERE b = $1", &said);
+        let expected =
+            "SELECT $1::NUMERIC(38,18), $2, $3, $1::NUMERIC(38,18) AS a FROM t WHERE b = $1";
+        assert_eq!(found.text.as_deref(), Some(expected));
     }
 }
