@@ -33,7 +33,7 @@ bench: cargo ## criterion benches
 compare: cargo ## the same questions asked of other engines
 	bash scripts/compare/run.sh
 
-compat: cargo ## real PostgreSQL clients: psql, Python, node, JDBC
+compat: cargo ## real clients: psql, Python, node, JDBC, ADBC
 	cargo build --locked
 	bash tests/clients/compat.sh "$(target)/debug/spendlake"
 

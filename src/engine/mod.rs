@@ -18,6 +18,7 @@ mod registry;
 mod scan;
 mod statement;
 mod static_wall;
+mod stopping;
 mod stream;
 mod system;
 mod tenant_exec;

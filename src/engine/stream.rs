@@ -16,7 +16,7 @@ use datafusion::scalar::ScalarValue;
 use futures::{Stream, StreamExt};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
-use tokio_util::sync::WaitForCancellationFutureOwned;
+use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOwned};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::errors::{Limits, explain, query_timeout, too_many_rows};
@@ -24,6 +24,7 @@ use super::parameters;
 use super::places::Place;
 use super::registry::{Ticket, cancelled};
 use super::statement::{self, Parsed};
+use super::stopping::{Stop, stoppable};
 use super::workers::Workers;
 use crate::error::{Error, Result};
 
@@ -59,10 +60,11 @@ impl Job {
     /// Runs to the end, an error, the time limit, or until nobody waits for
     /// the answer any more. The place is free before the last word is said:
     /// whoever reads slowly must not hold it.
-    async fn run(self, pieces: Pieces) {
+    async fn run(self, stopped: CancellationToken, pieces: Pieces) {
         let Self { state, parsed, parameters, place, mut ticket, deadline, limits } = self;
         let cancellation = ticket.cancellation();
-        let rows = start(&state, parsed, &parameters);
+        let stop = Stop { token: stopped, deadline };
+        let rows = start(&state, parsed, &parameters, &stop);
         let answer = answer(rows, &ticket, &limits, &pieces);
         let done = tokio::select! {
             biased;
@@ -71,6 +73,12 @@ impl Job {
                 done.unwrap_or_else(|_| Err(query_timeout(&limits)))
             }
         };
+        // Whatever failed after that, failed because of it.
+        let done = done.map_err(|error| match Instant::now() {
+            now if now > deadline => query_timeout(&limits),
+            _ if cancellation.is_cancelled() => cancelled(),
+            _ => error,
+        });
         drop(state);
         drop(place);
         match &done {
@@ -108,9 +116,10 @@ async fn start(
     state: &SessionState,
     parsed: Parsed,
     values: &[ScalarValue],
+    stop: &Stop,
 ) -> DataFusionResult<SendableRecordBatchStream> {
     let plan = parameters::bind(statement::plan(state, parsed).await?, values)?;
-    let plan = state.create_physical_plan(&plan).await?;
+    let plan = stoppable(state.create_physical_plan(&plan).await?, stop)?;
     execute_stream(plan, state.task_ctx())
 }
 
@@ -132,7 +141,9 @@ struct Inner {
     pieces: mpsc::Receiver<Result<Piece>>,
     deadline: Pin<Box<Sleep>>,
     cancellation: Pin<Box<WaitForCancellationFutureOwned>>,
-    /// Stops the work when dropped.
+    /// Stop the work when dropped: the first within a batch, the second where
+    /// it waits.
+    _stopped: DropGuard,
     _task: AbortOnDropHandle<()>,
 }
 
@@ -144,8 +155,10 @@ impl SqlStream {
         let id = job.ticket.id().to_owned();
         let deadline = Box::pin(sleep_until(job.deadline + GRACE));
         let cancellation = Box::pin(job.ticket.cancellation().cancelled_owned());
-        let task = workers.spawn(job.run(sender));
-        let inner = Some(Inner { pieces, deadline, cancellation, _task: task });
+        let stopped = job.ticket.cancellation().child_token();
+        let task = workers.spawn(job.run(stopped.clone(), sender));
+        let _stopped = stopped.drop_guard();
+        let inner = Some(Inner { pieces, deadline, cancellation, _stopped, _task: task });
         let mut stream = Self { id, schema: Arc::new(Schema::empty()), inner, limits };
         match std::future::poll_fn(|context| stream.poll_piece(context)).await? {
             Some(Piece::Columns(schema)) => stream.schema = schema,

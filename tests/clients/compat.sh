@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Runs real PostgreSQL clients against a server with a small known data set.
-# Usage: compat.sh PATH_OF_SPENDLAKE [CLIENT…]   (psql python node jdbc; all by default)
+# Runs real clients against a server with a small known data set.
+# Usage: compat.sh PATH_OF_SPENDLAKE [CLIENT…]   (psql python node jdbc flight; all by default)
 # What the clients need is kept outside of the repository, in SPENDLAKE_TEST_COMPAT_DIR.
 set -euo pipefail
 
 spendlake=$(realpath "$1")
 shift
 clients=("$@")
-[ ${#clients[@]} -gt 0 ] || clients=(psql python node jdbc)
+[ ${#clients[@]} -gt 0 ] || clients=(psql python node jdbc flight)
 
 here=$(cd "$(dirname "$0")" && pwd)
 tools=${SPENDLAKE_TEST_COMPAT_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/spendlake-compat}
@@ -32,6 +32,13 @@ install_python() {
     "$tools/venv/bin/pip" install --quiet "psycopg[binary]>=3.2,<4" "asyncpg>=0.30,<1" "sqlalchemy>=2,<3" "pg8000>=1.31,<2"
 }
 
+install_flight() {
+  needs python3 "install Python 3 with venv"
+  [ -x "$tools/venv/bin/python" ] || python3 -m venv "$tools/venv"
+  "$tools/venv/bin/python" -c "import adbc_driver_flightsql, pyarrow" 2>/dev/null ||
+    "$tools/venv/bin/pip" install --quiet "adbc-driver-flightsql>=1.5,<2" "adbc-driver-manager>=1.5,<2" "pyarrow>=18"
+}
+
 install_node() {
   needs npm "install Node.js"
   [ -d "$tools/node_modules/pg" ] || npm install --silent --no-audit --no-fund --prefix "$tools" "pg@^8"
@@ -44,8 +51,13 @@ token=$("$spendlake" token create --data-dir "$data" --name compat --role analys
 user=$(cut -d_ -f2 <<<"$token")
 "$spendlake" import --data-dir "$data" "$here/events.ndjson" >/dev/null
 
-port=$(python3 -c "import socket; s = socket.socket(); s.bind(('127.0.0.1', 0)); print(s.getsockname()[1])")
-"$spendlake" serve --data-dir "$data" --listen 127.0.0.1:0 --pg-listen "127.0.0.1:$port" >"$work/log" 2>&1 &
+free_port() {
+  python3 -c "import socket; s = socket.socket(); s.bind(('127.0.0.1', 0)); print(s.getsockname()[1])"
+}
+port=$(free_port)
+flight_port=$(free_port)
+"$spendlake" serve --data-dir "$data" --listen 127.0.0.1:0 --pg-listen "127.0.0.1:$port" \
+  --flight-listen "127.0.0.1:$flight_port" >"$work/log" 2>&1 &
 server=$!
 for _ in $(seq 300); do
   if PGPASSWORD=$token psql "host=127.0.0.1 port=$port user=$user dbname=spendlake" -Atc "SELECT 1 FROM usage_events LIMIT 1" >/dev/null 2>&1; then
@@ -56,8 +68,11 @@ for _ in $(seq 300); do
 done
 
 failed=0
-run() {
-  if ! timeout 300 "$@" 127.0.0.1 "$port" "$user" "$token"; then
+run() { run_at "$port" "$@"; }
+run_at() {
+  local at=$1
+  shift
+  if ! timeout 300 "$@" 127.0.0.1 "$at" "$user" "$token"; then
     echo "FAILED: $*"
     failed=1
   fi
@@ -83,6 +98,10 @@ for client in "${clients[@]}"; do
       needs java "install a JDK, 17 or newer"
       [ -f "$jar" ] || { echo "$jar is missing: install libpostgresql-jdbc-java"; exit 1; }
       run java -cp "$jar" "$here/Jdbc.java"
+      ;;
+    flight)
+      install_flight
+      run_at "$flight_port" "$tools/venv/bin/python" "$here/flight_sql.py"
       ;;
     *)
       echo "unknown client $client"

@@ -40,7 +40,7 @@ expect "SELECT charged_cost, event_time FROM usage_events WHERE event_id = '2'" 
   "999999.000000000001|2026-11-21 08:00:00.123456+00"
 expect "SELECT charged_cost IS NULL FROM usage_events WHERE event_id = '3'" "t"
 expect "SELECT tags FROM usage_events WHERE event_id = '1'" '{"project":"a \"b\""}'
-expect "SELECT sum(charged_cost) FROM usage_events" "1000000.750000000001"
+expect "SELECT sum(charged_cost) FROM usage_events" "999999.750000000001"
 expect "SELECT count(*) FROM usage_daily" "3"
 expect "SELECT current_user" "$3"
 

@@ -70,6 +70,50 @@ async fn giving_up_before_the_first_row_stops_the_work_too() {
     idle(&engine).await;
 }
 
+/// Joins that pair rows for hours and keep none of the pairs, so that nothing
+/// ever comes out of them.
+const FRUITLESS: [&str; 5] = [
+    "SELECT count(*) FROM range(1, 1000000) a, range(1, 1000000) b \
+     WHERE a.value * b.value % 7 = 3",
+    "SELECT count(*) FROM range(1, 1000000) a JOIN range(1, 1000000) b ON a.value + b.value < 0",
+    "SELECT count(*) FROM range(1, 300000) a LEFT JOIN range(1, 300000) b \
+     ON a.value % 1 = b.value % 1 AND a.value + b.value < 0",
+    "SELECT count(*) FROM range(1, 1000000) a \
+     WHERE EXISTS (SELECT 1 FROM range(1, 1000000) b WHERE a.value + b.value < 0)",
+    "WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n FROM r) SELECT count(*) FROM r",
+];
+
+#[tokio::test]
+async fn a_join_without_a_pair_lets_go_of_its_thread_when_it_is_stopped() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let engine = engine(folder.path(), |config| config.query_threads_max = 1);
+    let view = empty_view(folder.path());
+    let me = analyst("me");
+    for text in FRUITLESS {
+        let mut stream = engine.sql(Arc::clone(&view), &me, &text.into()).await.expect("a stream");
+        let first = tokio::time::timeout(Duration::from_millis(300), stream.next()).await;
+        assert!(first.is_err(), "{text} ended: {first:?}");
+        drop(stream);
+        let next = tokio::time::timeout(Duration::from_secs(5), row(&engine, &view, "SELECT 1"));
+        assert_eq!(next.await.unwrap_or_else(|_| panic!("the thread is held by {text}")), "1");
+    }
+}
+
+#[tokio::test]
+async fn a_join_without_a_pair_ends_at_its_time() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let engine = engine(folder.path(), |config| {
+        (config.query_threads_max, config.query_seconds_max) = (1, 1);
+    });
+    let view = empty_view(folder.path());
+    for text in FRUITLESS {
+        let error = rows(&engine, &view, text).await.expect_err("no end");
+        assert!(error.to_string().contains("query_seconds_max"), "{text}: {error}");
+        let next = tokio::time::timeout(Duration::from_secs(5), row(&engine, &view, "SELECT 1"));
+        assert_eq!(next.await.unwrap_or_else(|_| panic!("the thread is held by {text}")), "1");
+    }
+}
+
 #[tokio::test]
 async fn a_statement_that_waits_leaves_no_trace_when_dropped() {
     let folder = tempfile::tempdir().expect("temporary folder");
