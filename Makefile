@@ -33,9 +33,10 @@ bench: cargo ## criterion benches
 compare: cargo ## the same questions asked of other engines
 	bash scripts/compare/run.sh
 
-compat: cargo ## real clients: psql, Python, node, JDBC, ADBC
+compat: cargo ## real clients of SQL, and every route as each role
 	cargo build --locked
 	bash tests/clients/compat.sh "$(target)/debug/spendlake"
+	bash tests/clients/openapi.sh "$(target)/debug/spendlake"
 
 .PHONY: postgres
 postgres:

@@ -102,8 +102,8 @@ impl CloseBody {
     post, path = "/api/closed-months", tag = "corrections", request_body = CloseBody,
     responses(
         (status = 200, body = ClosedMonth),
-        (status = 400, body = Problem, content_type = "application/problem+json"),
-        (status = 503, body = Problem, content_type = "application/problem+json"),
+        (status = 400, body = Problem),
+        (status = 503, body = Problem),
     )
 )]
 pub(super) async fn close_month(

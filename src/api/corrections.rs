@@ -109,9 +109,9 @@ impl From<VoidResult> for VoidLine {
     post, path = "/api/events/void", tag = "corrections", request_body = VoidRequest,
     responses(
         (status = 200, body = VoidAnswer),
-        (status = 400, body = Problem, content_type = "application/problem+json"),
-        (status = 422, body = Problem, content_type = "application/problem+json"),
-        (status = 503, body = Problem, content_type = "application/problem+json"),
+        (status = 400, body = Problem),
+        (status = 422, body = Problem),
+        (status = 503, body = Problem),
     )
 )]
 pub(super) async fn void_events(
@@ -212,9 +212,9 @@ impl From<ReplaceResult> for ReplaceLine {
     post, path = "/api/events/replace", tag = "corrections", request_body = ReplaceRequest,
     responses(
         (status = 200, body = ReplaceAnswer),
-        (status = 400, body = Problem, content_type = "application/problem+json"),
-        (status = 422, body = Problem, content_type = "application/problem+json"),
-        (status = 503, body = Problem, content_type = "application/problem+json"),
+        (status = 400, body = Problem),
+        (status = 422, body = Problem),
+        (status = 503, body = Problem),
     )
 )]
 pub(super) async fn replace_events(

@@ -248,12 +248,12 @@ impl From<LineResult> for LineAnswer {
     request_body(content = String, content_type = "application/x-ndjson", description = "Usage events"),
     responses(
         (status = 200, description = "Every line was judged", body = IngestAnswer),
-        (status = 400, description = "The body cannot be read", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "A CloudEvents format that is not read", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "The body cannot be read", body = Problem),
+        (status = 413, description = "The body is too large", body = Problem),
+        (status = 415, description = "A CloudEvents format that is not read", body = Problem),
         (status = 422, description = "Every line was refused", body = IngestAnswer),
-        (status = 429, description = "This sender sends too much; nothing was stored", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Nothing was stored; send it again later", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "This sender sends too much; nothing was stored", body = Problem),
+        (status = 503, description = "Nothing was stored; send it again later", body = Problem),
     )
 )]
 pub(super) async fn post_events(
@@ -281,11 +281,11 @@ pub(super) async fn post_events(
     request_body(content = String, content_type = "application/json", description = "StandardLoggingPayload objects"),
     responses(
         (status = 200, description = "Every call was judged", body = IngestAnswer),
-        (status = 400, description = "The body cannot be read", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "The body cannot be read", body = Problem),
+        (status = 413, description = "The body is too large", body = Problem),
         (status = 422, description = "Every call was refused", body = IngestAnswer),
-        (status = 429, description = "This sender sends too much; nothing was stored", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Nothing was stored; send it again later", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "This sender sends too much; nothing was stored", body = Problem),
+        (status = 503, description = "Nothing was stored; send it again later", body = Problem),
     )
 )]
 pub(super) async fn post_litellm(

@@ -14,6 +14,7 @@ mod cookie;
 mod corrections;
 mod cursor;
 mod directory;
+mod document;
 mod export;
 mod filters;
 mod gate;
@@ -244,6 +245,7 @@ pub fn openapi() -> OpenApi {
 pub fn serve(routes: OpenApiRouter<ApiState>, state: ApiState, gate: Arc<Gate>) -> Result<Router> {
     let (router, mut document) = routes.split_for_parts();
     gate::describe(&mut document, gate.cookies())?;
+    document::describe_errors(&mut document);
     let document = Bytes::from(document.to_json().internal("writing the OpenAPI document")?);
     let send = move || {
         let document = document.clone();

@@ -44,12 +44,12 @@ enum Signal {
     params(("x-spendlake-organization" = Option<String>, Header, description = "Organization of records that name none")),
     request_body(content = String, content_type = "application/x-protobuf", description = "ExportLogsServiceRequest; application/json too"),
     responses(
-        (status = 200, description = "ExportLogsServiceResponse in the request's encoding; partial_success counts refused records", body = String, content_type = "application/x-protobuf"),
-        (status = 400, description = "google.rpc.Status: the body cannot be read", body = String, content_type = "application/x-protobuf"),
-        (status = 413, description = "google.rpc.Status: the body is too large", body = String, content_type = "application/x-protobuf"),
-        (status = 415, description = "google.rpc.Status: neither protobuf nor JSON", body = String, content_type = "application/json"),
-        (status = 429, description = "google.rpc.Status: this sender sends too much; send it again later", body = String, content_type = "application/x-protobuf"),
-        (status = 503, description = "google.rpc.Status: nothing was stored; send it again later", body = String, content_type = "application/x-protobuf"),
+        (status = 200, description = "ExportLogsServiceResponse in the request's encoding; partial_success counts refused records"),
+        (status = 400, description = "google.rpc.Status: the body cannot be read"),
+        (status = 413, description = "google.rpc.Status: the body is too large"),
+        (status = 415, description = "google.rpc.Status: neither protobuf nor JSON"),
+        (status = 429, description = "google.rpc.Status: this sender sends too much; send it again later"),
+        (status = 503, description = "google.rpc.Status: nothing was stored; send it again later"),
     )
 )]
 pub(super) async fn post_logs(
@@ -71,12 +71,12 @@ pub(super) async fn post_logs(
     params(("x-spendlake-organization" = Option<String>, Header, description = "Organization of spans that name none")),
     request_body(content = String, content_type = "application/x-protobuf", description = "ExportTraceServiceRequest; application/json too"),
     responses(
-        (status = 200, description = "ExportTraceServiceResponse in the request's encoding; partial_success counts refused spans", body = String, content_type = "application/x-protobuf"),
-        (status = 400, description = "google.rpc.Status: the body cannot be read", body = String, content_type = "application/x-protobuf"),
-        (status = 413, description = "google.rpc.Status: the body is too large", body = String, content_type = "application/x-protobuf"),
-        (status = 415, description = "google.rpc.Status: neither protobuf nor JSON", body = String, content_type = "application/json"),
-        (status = 429, description = "google.rpc.Status: this sender sends too much; send it again later", body = String, content_type = "application/x-protobuf"),
-        (status = 503, description = "google.rpc.Status: nothing was stored; send it again later", body = String, content_type = "application/x-protobuf"),
+        (status = 200, description = "ExportTraceServiceResponse in the request's encoding; partial_success counts refused spans"),
+        (status = 400, description = "google.rpc.Status: the body cannot be read"),
+        (status = 413, description = "google.rpc.Status: the body is too large"),
+        (status = 415, description = "google.rpc.Status: neither protobuf nor JSON"),
+        (status = 429, description = "google.rpc.Status: this sender sends too much; send it again later"),
+        (status = 503, description = "google.rpc.Status: nothing was stored; send it again later"),
     )
 )]
 pub(super) async fn post_traces(
@@ -97,12 +97,12 @@ pub(super) async fn post_traces(
     tag = "ingest",
     request_body(content = String, content_type = "application/x-protobuf", description = "ExportMetricsServiceRequest; application/json too"),
     responses(
-        (status = 200, description = "ExportMetricsServiceResponse in the request's encoding", body = String, content_type = "application/x-protobuf"),
-        (status = 400, description = "google.rpc.Status: the body cannot be read", body = String, content_type = "application/x-protobuf"),
-        (status = 413, description = "google.rpc.Status: the body is too large", body = String, content_type = "application/x-protobuf"),
-        (status = 415, description = "google.rpc.Status: neither protobuf nor JSON", body = String, content_type = "application/json"),
-        (status = 429, description = "google.rpc.Status: this sender sends too much; send it again later", body = String, content_type = "application/x-protobuf"),
-        (status = 503, description = "google.rpc.Status: send it again later", body = String, content_type = "application/x-protobuf"),
+        (status = 200, description = "ExportMetricsServiceResponse in the request's encoding"),
+        (status = 400, description = "google.rpc.Status: the body cannot be read"),
+        (status = 413, description = "google.rpc.Status: the body is too large"),
+        (status = 415, description = "google.rpc.Status: neither protobuf nor JSON"),
+        (status = 429, description = "google.rpc.Status: this sender sends too much; send it again later"),
+        (status = 503, description = "google.rpc.Status: send it again later"),
     )
 )]
 pub(super) async fn post_metrics(

@@ -69,8 +69,9 @@ impl From<ForgetReport> for ForgetAnswer {
     params(("id" = String, Path, description = "The user's id")),
     responses(
         (status = 200, body = ForgetAnswer),
-        (status = 400, body = Problem, content_type = "application/problem+json"),
-        (status = 503, body = Problem, content_type = "application/problem+json"),
+        (status = 400, body = Problem),
+        (status = 404, description = "No organization knows the user", body = Problem),
+        (status = 503, body = Problem),
     )
 )]
 pub(super) async fn forget_user(
@@ -156,8 +157,8 @@ impl RetentionAnswer {
     post, path = "/api/retention", tag = "privacy", request_body = RetentionBody,
     responses(
         (status = 200, body = RetentionAnswer),
-        (status = 400, body = Problem, content_type = "application/problem+json"),
-        (status = 503, body = Problem, content_type = "application/problem+json"),
+        (status = 400, body = Problem),
+        (status = 503, body = Problem),
     )
 )]
 pub(super) async fn retention(

@@ -203,11 +203,11 @@ fn list(dates: &BTreeSet<NaiveDate>) -> String {
     request_body(content = String, content_type = "application/json", description = "Pages of the report"),
     responses(
         (status = 200, description = "The report is stored", body = ImportedReport),
-        (status = 400, description = "The report cannot be read; nothing was stored", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "There is no such format", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "The body is too large", body = Problem, content_type = "application/problem+json"),
-        (status = 429, description = "This sender sends too much; nothing was stored", body = Problem, content_type = "application/problem+json"),
-        (status = 503, description = "Nothing was stored; send it again later", body = Problem, content_type = "application/problem+json"),
+        (status = 400, description = "The report cannot be read; nothing was stored", body = Problem),
+        (status = 404, description = "There is no such format", body = Problem),
+        (status = 413, description = "The body is too large", body = Problem),
+        (status = 429, description = "This sender sends too much; nothing was stored", body = Problem),
+        (status = 503, description = "Nothing was stored; send it again later", body = Problem),
     )
 )]
 pub(super) async fn post_provider_report(

@@ -54,7 +54,6 @@ impl From<Interval> for DateBucket {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Trends {
     /// How wide one step is.
-    #[schema(inline)]
     interval: Interval,
     /// The steps, by date.
     items: Vec<TrendStep>,

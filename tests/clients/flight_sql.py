@@ -4,7 +4,7 @@
 
 With a PEM file of certificates to trust, TLS is spoken. TOKEN may run SQL over
 some events, whichever they are: everything is compared with what the server
-says another way. Exits with 0 after `ok`.
+says another way. Exits with 0 when all is well.
 
 Needs PyPI's adbc-driver-flightsql, adbc-driver-manager and pyarrow.
 """
@@ -177,7 +177,7 @@ def main(host, port, user, token, certificates=None):
         with refused(adbc_driver_manager.Error, "nauthenticated"):
             with connect(uri, options, certificates) as connection:
                 table(connection, "SELECT 1")
-    print("ok")
+    print("ADBC (Flight SQL): ok")
 
 
 if __name__ == "__main__":

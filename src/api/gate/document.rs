@@ -54,10 +54,7 @@ fn guard(operation: &mut Operation, need: Need) {
     for (status, description) in answers {
         let response = ResponseBuilder::new()
             .description(description)
-            .content(
-                "application/problem+json",
-                Content::new(Some(Ref::from_schema_name("Problem"))),
-            )
+            .content("application/json", Content::new(Some(Ref::from_schema_name("Problem"))))
             .build();
         let responses = &mut operation.responses.responses;
         responses.entry(status.to_owned()).or_insert(RefOr::T(response));
