@@ -29,6 +29,7 @@ pub struct Principal {
     origin: Origin,
     grants: Vec<Grant>,
     scopes: Permissions,
+    owner: Option<String>,
 }
 
 impl Principal {
@@ -40,7 +41,12 @@ impl Principal {
         grants: Vec<Grant>,
         scopes: Permissions,
     ) -> Self {
-        Self { id: id.into(), name: name.into(), origin, grants, scopes }
+        Self { id: id.into(), name: name.into(), origin, grants, scopes, owner: None }
+    }
+
+    /// The same, where it is one of the tokens of an account.
+    pub(super) fn owned_by(self, owner: &str) -> Self {
+        Self { owner: Some(owner.to_owned()), ..self }
     }
 
     /// This process itself, or somebody who owns its data directory.
@@ -51,9 +57,15 @@ impl Principal {
     }
 
     /// What identifies it: a token's id, an account's, an issuer's subject.
-    /// Limits and the audit log go by it.
+    /// The audit log goes by it.
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// Who has a share of what is limited: all tokens of an account together
+    /// have one.
+    pub fn share_id(&self) -> &str {
+        self.owner.as_deref().unwrap_or(&self.id)
     }
 
     /// What a person calls it.

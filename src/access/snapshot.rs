@@ -155,7 +155,10 @@ impl Snapshot {
             grants = owner.map(within).unwrap_or_default();
         }
         let (id, name) = (record.id.as_str(), record.name.as_str());
-        let principal = Principal::new(id, name, Origin::Token, grants, scopes);
+        let mut principal = Principal::new(id, name, Origin::Token, grants, scopes);
+        if let Some(owner) = &record.owner {
+            principal = principal.owned_by(owner);
+        }
         TokenEntry {
             record: Arc::clone(record),
             principal: Arc::new(principal),

@@ -17,6 +17,7 @@ use super::StaticTable;
 use super::scan::{LakeScan, SOURCES};
 use super::static_wall;
 use super::system::{self, RowCountsOnly};
+use super::texts::Texts;
 use crate::access::Reach;
 use crate::directory::TABLE_NAMES;
 use crate::flush::View;
@@ -70,6 +71,7 @@ pub(super) struct ViewTables {
     static_tables: [Arc<Vec<StaticTable>>; 2],
     template: Arc<SessionState>,
     audience: Audience,
+    texts: Texts,
 }
 
 /// Who names tables.
@@ -89,18 +91,28 @@ impl ViewTables {
         static_tables: [Arc<Vec<StaticTable>>; 2],
         template: Arc<SessionState>,
     ) -> Self {
-        Self { view, reach, static_tables, template, audience }
+        let texts = match audience {
+            Audience::Users => Texts::Views,
+            Audience::Ourselves => Texts::Plain,
+        };
+        Self { view, reach, static_tables, template, audience, texts }
     }
 
     /// A session in which the names stand for these tables.
     pub(super) fn into_session(self) -> SessionState {
         let template = Arc::clone(&self.template);
         let (audience, counts_only) = (self.audience, *self.reach != Reach::Everything);
-        let mut state = session_state(&template, Arc::new(self), audience);
+        let shown = Arc::new(self.plain());
+        let mut state = session_state(&template, Arc::new(self), shown, audience);
         if counts_only {
             state.add_analyzer_rule(Arc::new(RowCountsOnly));
         }
         state
+    }
+
+    /// The same tables, whose columns have the types of answers.
+    pub(super) fn plain(&self) -> Self {
+        Self { texts: Texts::Plain, ..self.clone() }
     }
 
     fn lake_table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
@@ -108,7 +120,8 @@ impl ViewTables {
         let visible =
             found.filter(|source| self.audience == Audience::Ourselves || !source.internal);
         let Some(source) = visible else { return Ok(None) };
-        Ok(Some(Arc::new(LakeScan::new(source, Arc::clone(&self.view), Arc::clone(&self.reach))?)))
+        let (view, reach) = (Arc::clone(&self.view), Arc::clone(&self.reach));
+        Ok(Some(Arc::new(LakeScan::new(source, view, reach, self.texts)?)))
     }
 
     fn static_table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
@@ -163,10 +176,11 @@ impl SchemaProvider for ViewTables {
 }
 
 /// A session state like `template` whose only schema is `tables`, beside the
-/// tables about tables.
+/// tables about `shown`.
 pub(super) fn session_state(
     template: &SessionState,
     tables: Arc<dyn SchemaProvider>,
+    shown: Arc<dyn SchemaProvider>,
     audience: Audience,
 ) -> SessionState {
     let builder = SessionStateBuilder::new_from_existing(template.clone());
@@ -175,7 +189,7 @@ pub(super) fn session_state(
         return builder.with_catalog_list(catalog_list(catalog)).build();
     }
     // Made over a list of its own, that no list holds itself.
-    let about = system::tables_about(catalog_list(catalog_of(&tables)));
+    let about = system::tables_about(catalog_list(catalog_of(&shown)));
     let _ = catalog.register_schema(system::SCHEMA, about);
     let config = template.config().clone().with_information_schema(false);
     builder.with_config(config).with_catalog_list(catalog_list(catalog)).build()

@@ -11,6 +11,9 @@ use super::memory::{SHARE_SETTING, WHOLE_SETTING};
 use crate::config::Config;
 use crate::error::{Error, ErrorKind};
 
+/// Most bytes of what a message says.
+const MESSAGE_BYTES_MAX: usize = 4 << 10;
+
 /// The limits of ad-hoc SQL, for the messages that name them.
 #[derive(Debug)]
 pub(super) struct Limits {
@@ -75,6 +78,13 @@ pub(super) fn too_many_rows(limits: &Limits) -> Error {
 /// What a caller should know of `error`.
 pub(super) fn explain(error: DataFusionError, limits: &Limits) -> Error {
     let text = error.to_string();
+    if text.len() > MESSAGE_BYTES_MAX {
+        // It repeats a value, which may be as large as memory; nobody keeps it.
+        return match users_fault(error.find_root(), limits) {
+            Some(message) => Error::invalid(clean(beginning(&message))),
+            None => Error::internal(clean(beginning(&text))),
+        };
+    }
     if text.contains("used disk space during the spilling process") {
         let bytes = limits.spill_bytes;
         return limit_exceeded(format!(
@@ -150,6 +160,10 @@ fn users_fault(root: &DataFusionError, limits: &Limits) -> Option<String> {
         },
         _ => None,
     }
+}
+
+fn beginning(message: &str) -> &str {
+    &message[..message.floor_char_boundary(MESSAGE_BYTES_MAX)]
 }
 
 /// The first part of a message, on one line.

@@ -58,6 +58,7 @@ fn plain_column<'a>(expression: &Expr, schema: &'a Schema) -> Option<&'a DataTyp
     let compares = matches!(
         data_type,
         DataType::Utf8
+            | DataType::Utf8View
             | DataType::Int8
             | DataType::Int64
             | DataType::Date32

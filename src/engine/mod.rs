@@ -3,6 +3,7 @@
 //! SQL with limits. The SQL text itself comes from `queries/` or the caller.
 
 mod catalog;
+mod deep;
 mod directory_tables;
 mod errors;
 mod functions;
@@ -23,6 +24,7 @@ mod stream;
 mod system;
 mod tenant_exec;
 mod tenant_scan;
+mod texts;
 mod wall;
 mod workers;
 
@@ -232,7 +234,7 @@ impl Engine {
         let cancellation = ticket.cancellation();
         let placed = tokio::select! {
             () = cancellation.cancelled() => Err(cancelled()),
-            placed = self.places.take(caller.id()) => placed,
+            placed = self.places.take(caller.share_id()) => placed,
         };
         let place = placed.inspect_err(|error| ticket.set_error(error))?;
         ticket.run();
@@ -321,7 +323,7 @@ impl Engine {
             Arc::clone(&self.template),
         );
         let about =
-            (audience == Audience::Users).then(|| self.pg_catalog.schema(Arc::new(tables.clone())));
+            (audience == Audience::Users).then(|| self.pg_catalog.schema(Arc::new(tables.plain())));
         let state = tables.into_session();
         if let (Some(about), Some(catalog)) = (about, state.catalog_list().catalog(CATALOG)) {
             catalog.register_schema(PG_CATALOG, about).internal("adding PostgreSQL's catalogs")?;
@@ -369,12 +371,11 @@ fn session_config(memory_bytes: usize) -> SessionConfig {
     let options = config.options_mut();
     // A literal such as 0.1 next to money stays exact.
     options.sql_parser.parse_float_as_decimal = true;
-    // Our text columns are Utf8, so that hot rows, files and answers agree
-    // without a conversion.
+    // Which texts are views is said by each table.
     options.execution.parquet.schema_force_view_types = false;
     options.sql_parser.map_string_types_to_utf8view = false;
-    // Analysts ask for few of many rows more often than for all of them.
-    options.execution.parquet.pushdown_filters = true;
+    // Whether filters are applied while reading is said by each scan.
+    options.execution.parquet.pushdown_filters = false;
     options.execution.parquet.reorder_filters = true;
     config
 }

@@ -110,7 +110,12 @@ struct PgCatalogSchema {
 impl PgCatalogSchema {
     /// Plans a view over these catalogs.
     async fn plan(&self, text: &str) -> Result<Arc<dyn TableProvider>> {
-        let state = session_state(&self.template, Arc::clone(&self.tables), Audience::Users);
+        let state = session_state(
+            &self.template,
+            Arc::clone(&self.tables),
+            Arc::clone(&self.tables),
+            Audience::Users,
+        );
         if let Some(catalog) = state.catalog_list().catalog(CATALOG) {
             catalog.register_schema(PG_CATALOG, Arc::new(self.clone()))?;
         }

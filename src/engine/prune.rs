@@ -10,8 +10,9 @@ use datafusion::catalog::Session;
 use datafusion::common::pruning::PruningStatistics;
 use datafusion::common::{Column, DFSchema};
 use datafusion::error::Result;
-use datafusion::logical_expr::Expr;
+use datafusion::logical_expr::expr::InList;
 use datafusion::logical_expr::utils::conjunction;
+use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
 use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use datafusion::scalar::ScalarValue;
 
@@ -33,6 +34,26 @@ pub(super) fn prune_files<'a>(
             files.iter().zip(keep).filter(|(_, keep)| *keep).map(|(file, _)| file).collect()
         }
         Ok(None) | Err(_) => files.iter().collect(),
+    }
+}
+
+/// Whether `filter` most likely accepts few rows: one that names the values it
+/// is looking for. Applying it while reading costs a second pass over its
+/// columns.
+pub(super) fn is_selective(filter: &Expr) -> bool {
+    let is_constant = |one: &Expr| matches!(one, Expr::Literal(..));
+    match filter {
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::And, right }) => {
+            is_selective(left) || is_selective(right)
+        }
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Or, right }) => {
+            is_selective(left) && is_selective(right)
+        }
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) => {
+            is_constant(left) || is_constant(right)
+        }
+        Expr::InList(InList { list, negated: false, .. }) => list.iter().all(is_constant),
+        _ => false,
     }
 }
 

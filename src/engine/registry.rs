@@ -14,8 +14,12 @@ use crate::access::{Permission, Principal};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 
-/// Statements that are remembered after their end.
-const ENDED_MAX: usize = 256;
+/// Statements of one principal that are remembered after their end, so that
+/// how long they are tells nothing of others.
+const ENDED_OF_ONE_MAX: usize = 64;
+
+/// Those of all.
+const ENDED_MAX: usize = 4096;
 
 /// How much of a statement's text is remembered, bytes.
 const TEXT_BYTES_MAX: usize = 4 << 10;
@@ -164,6 +168,11 @@ impl Registry {
         }
         let mut inner = self.locked();
         inner.open.remove(&entry.id);
+        let own = inner.ended.iter().enumerate();
+        let mut own = own.filter(|(_, one)| one.principal_id == entry.principal_id);
+        if let Some((oldest, _)) = own.nth(ENDED_OF_ONE_MAX - 1) {
+            inner.ended.remove(oldest);
+        }
         inner.ended.truncate(ENDED_MAX - 1);
         inner.ended.push_front(StatementInfo { state, error, ..entry.info() });
     }
@@ -307,11 +316,15 @@ mod tests {
         assert_eq!((info.state, info.rows), (StatementState::Failed, 3));
         assert_eq!(info.error.as_deref(), Some("no such column"));
         assert!(registry.cancel(&caller, &id).is_err(), "it ended");
-        for _ in 0..ENDED_MAX {
+        for _ in 0..ENDED_OF_ONE_MAX {
+            registry.enter(&analyst("b"), "SELECT 2");
+        }
+        assert!(registry.find(&caller, &id).is_ok(), "others' statements push none of ours out");
+        for _ in 0..ENDED_OF_ONE_MAX {
             registry.enter(&caller, "SELECT 2");
         }
         assert!(registry.find(&caller, &id).is_err());
-        assert_eq!(registry.locked().ended.len(), ENDED_MAX);
+        assert_eq!(registry.locked().ended.len(), 2 * ENDED_OF_ONE_MAX);
     }
 
     #[test]

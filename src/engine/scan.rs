@@ -24,7 +24,8 @@ use object_store::path::Path;
 
 use super::harmless::is_harmless;
 use super::layout::{Layout, statistics};
-use super::prune::prune_files;
+use super::prune::{is_selective, prune_files};
+use super::texts::{Texts, in_types};
 use super::wall::{Owners, tenant_filter};
 use crate::access::Reach;
 use crate::flush::View;
@@ -132,13 +133,22 @@ pub(super) struct FileRead<'a> {
     /// [`LakeScan::file_scan_schema`]. The partitions are then parts of files
     /// in the order of files.
     pub(super) within: Option<Arc<dyn PhysicalExpr>>,
+    /// Whether a filter drops so many rows that the other columns are read
+    /// only for those which it keeps.
+    pub(super) is_selective: bool,
 }
 
 impl LakeScan {
-    pub(super) fn new(source: &'static Source, view: Arc<View>, reach: Arc<Reach>) -> Result<Self> {
+    pub(super) fn new(
+        source: &'static Source,
+        view: Arc<View>,
+        reach: Arc<Reach>,
+        texts: Texts,
+    ) -> Result<Self> {
         let root = std::path::absolute(&(source.snapshot)(&view).root)?;
         let root = Path::from_absolute_path(root)?;
-        Ok(Self { source, schema: (source.spec.schema)(), view, reach, root })
+        let schema = texts.of_table((source.spec.schema)());
+        Ok(Self { source, schema, view, reach, root })
     }
 
     pub(super) fn name(&self) -> &'static str {
@@ -198,6 +208,7 @@ impl LakeScan {
         let layout = Layout::new(&self.schema, self.date_column());
         let mut source = ParquetSource::new(layout.table.clone())
             .with_table_parquet_options(TableParquetOptions { global, ..Default::default() })
+            .with_pushdown_filters(read.is_selective)
             .with_metadata_size_hint(FOOTER_BYTES)
             .with_parquet_file_reader_factory(Arc::new(reader));
         let parts = files.iter().map(|file| self.partitioned_file(file));
@@ -251,13 +262,24 @@ impl LakeScan {
         if batches.is_empty() {
             return Ok(None);
         }
+        let projected = match projection {
+            Some(columns) => Arc::new(self.schema.project(columns)?),
+            None => Arc::clone(&self.schema),
+        };
+        let project = |batch: RecordBatch| {
+            let batch = match projection {
+                Some(columns) => batch.project(columns)?,
+                None => batch,
+            };
+            in_types(batch, &projected)
+        };
+        let batches = batches.into_iter().map(project).collect::<Result<Vec<_>, _>>()?;
         let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
         let config = session.config();
         let parts = rows.div_ceil(config.batch_size()).clamp(1, config.target_partitions().max(1));
         let chunk = batches.len().div_ceil(parts);
         let partitions: Vec<Vec<RecordBatch>> = batches.chunks(chunk).map(<[_]>::to_vec).collect();
-        let schema = Arc::clone(&self.schema);
-        Ok(Some(MemorySourceConfig::try_new_exec(&partitions, schema, projection.cloned())?))
+        Ok(Some(MemorySourceConfig::try_new_exec(&partitions, projected, None)?))
     }
 }
 
@@ -305,7 +327,8 @@ impl TableProvider for LakeScan {
         if let Some(limit) = limit {
             files = enough_files(files, limit);
         }
-        self.read(session, &FileRead { projection, limit, within: None }, &files)
+        let is_selective = filters.iter().any(is_selective);
+        self.read(session, &FileRead { projection, limit, within: None, is_selective }, &files)
     }
 }
 

@@ -14,6 +14,10 @@ use datafusion::sql::parser::DFParserBuilder;
 pub(super) use datafusion::sql::parser::Statement as Parsed;
 use datafusion::sql::sqlparser::ast::Statement as Ansi;
 
+use super::deep::{CHAIN_MAX, is_too_deep};
+use super::functions::{CALLS_MAX, is_growing};
+use super::texts::{as_plain, plain};
+
 /// How deep parentheses and subqueries may nest.
 const NESTING_MAX: usize = 50;
 
@@ -50,6 +54,11 @@ pub struct Description {
 
 /// The one statement that `text` holds, if it is of a kind that is run.
 pub(super) fn parse(text: &str) -> Result<Parsed> {
+    if is_too_deep(text) {
+        return Err(DataFusionError::Plan(format!(
+            "the SQL text has more than {CHAIN_MAX} operators in a row; use IN, a list or a join"
+        )));
+    }
     let parser = DFParserBuilder::new(text).with_recursion_limit(NESTING_MAX);
     let mut statements = parser.build()?.parse_statements()?;
     let statement = match (statements.pop_front(), statements.len()) {
@@ -116,7 +125,29 @@ pub(super) async fn plan(state: &SessionState, statement: Parsed) -> Result<Logi
     read_only
         .verify_plan(&plan)
         .map_err(|error| DataFusionError::Plan(format!("{}; {RUN}", error.message())))?;
+    check_growth(&plan)?;
     Ok(plan)
+}
+
+/// Each call of a growing function has memory of its own.
+fn check_growth(plan: &LogicalPlan) -> Result<()> {
+    let mut calls = 0_usize;
+    plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expression| {
+            expression.apply(|part| {
+                let grows = matches!(part, Expr::ScalarFunction(call) if is_growing(call.name()));
+                calls += usize::from(grows);
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    })?;
+    if calls <= CALLS_MAX {
+        return Ok(());
+    }
+    Err(DataFusionError::Plan(format!(
+        "the statement calls functions that make longer values (repeat, lpad, replace and their \
+         like) {calls} times; {CALLS_MAX} are the most"
+    )))
 }
 
 /// What the places of one parameter need.
@@ -182,12 +213,14 @@ fn position_of(placeholder: &Placeholder) -> Result<usize> {
 pub(super) async fn describe(state: &SessionState, text: &str) -> Result<Description> {
     let plan = plan(state, parse(text)?).await?;
     let parameters = parameter_types(&plan)?;
+    let parameters = parameters.into_iter().map(|needed| needed.map(|needed| plain(&needed)));
+    let parameters = parameters.collect();
     // Coercion, which comes after planning, may change what a union or a CASE
     // answers. It cannot always be done while parameters are open.
     let options = state.config_options();
     let coerced = state.analyzer().execute_and_check(plan.clone(), options, |_, _| {});
     let plan = coerced.unwrap_or(plan);
-    Ok(Description { columns: SchemaRef::clone(plan.schema().inner()), parameters })
+    Ok(Description { columns: as_plain(plan.schema().inner()), parameters })
 }
 
 #[cfg(test)]

@@ -25,8 +25,9 @@ use super::places::Place;
 use super::registry::{Ticket, cancelled};
 use super::statement::{self, Parsed};
 use super::stopping::{Stop, stoppable};
+use super::texts::{as_plain, in_types};
 use super::workers::Workers;
-use crate::error::{Error, Result};
+use crate::error::{Context, Error, Result};
 
 /// Batches that are made ahead of whoever reads them.
 const BATCHES_AHEAD_MAX: usize = 2;
@@ -99,13 +100,15 @@ async fn answer(
     pieces: &Pieces,
 ) -> Result<()> {
     let mut rows = start.await.map_err(|error| explain(error, limits))?;
-    send(pieces, Piece::Columns(rows.schema())).await?;
+    let columns = as_plain(&rows.schema());
+    send(pieces, Piece::Columns(Arc::clone(&columns))).await?;
     while let Some(batch) = rows.next().await {
         let batch = batch.map_err(|error| explain(error, limits))?;
         let count = ticket.add_rows(u64::try_from(batch.num_rows()).unwrap_or(u64::MAX));
         if limits.rows.is_some_and(|most| count > most) {
             return Err(too_many_rows(limits));
         }
+        let batch = in_types(batch, &columns).internal("writing texts")?;
         send(pieces, Piece::Rows(batch)).await?;
     }
     Ok(())

@@ -48,6 +48,8 @@ impl LakeScan {
                 projection: Some(&read),
                 limit: None,
                 within: Some(physical(session, &all, &self.file_scan_schema())?),
+                // The rows of one of many.
+                is_selective: true,
             },
             &files,
         )?;

@@ -10,6 +10,10 @@ use crate::error::{Context, ErrorKind, Result};
 /// Name of each thread, as `top -H` shows it.
 const THREAD_NAME: &str = "spendlake-sql";
 
+/// Room for the deepest expression that is taken ([`super::deep`]); what is not
+/// used costs nothing.
+const STACK_BYTES: usize = 64 << 20;
+
 /// A runtime of its own. Dropping it lets go of what still runs.
 #[derive(Debug)]
 pub(super) struct Workers {
@@ -28,6 +32,7 @@ impl Workers {
         let runtime = Builder::new_multi_thread()
             .worker_threads(threads)
             .thread_name(THREAD_NAME)
+            .thread_stack_size(STACK_BYTES)
             .on_thread_start(lower_priority)
             .enable_time()
             .build()

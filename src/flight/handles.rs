@@ -63,7 +63,7 @@ impl<T: Weighed + Clone> Handles<T> {
         kept.retain(|_, one| one.expires > now);
         let bytes = value.bytes();
         self.check_room(&kept, owner, bytes, None)?;
-        let (owner, expires) = (owner.id().to_owned(), now + self.limits.lifetime);
+        let (owner, expires) = (owner.share_id().to_owned(), now + self.limits.lifetime);
         kept.insert(handle, Kept { owner, bytes, expires, value });
         Ok(handle)
     }
@@ -110,7 +110,7 @@ impl<T: Weighed + Clone> Handles<T> {
         now: Instant,
     ) -> Result<&'a mut Kept<T>> {
         let found = kept.get_mut(handle);
-        let found = found.filter(|one| one.owner == owner.id() && one.expires > now);
+        let found = found.filter(|one| one.owner == owner.share_id() && one.expires > now);
         found.ok_or_else(|| self.unknown())
     }
 
@@ -126,7 +126,7 @@ impl<T: Weighed + Clone> Handles<T> {
         let (mut count, mut own_bytes, mut all_bytes) = (0, bytes, bytes);
         for (_, one) in others {
             all_bytes += one.bytes;
-            if one.owner == owner.id() {
+            if one.owner == owner.share_id() {
                 count += 1;
                 own_bytes += one.bytes;
             }

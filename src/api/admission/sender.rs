@@ -47,7 +47,7 @@ impl Sender {
         address: ClientAddress,
     ) -> Self {
         if let Some(principal) = principal.filter(|one| one.origin() != Origin::Anonymous) {
-            return Self::new(KnownBy::Principal, principal.id().as_bytes());
+            return Self::new(KnownBy::Principal, principal.share_id().as_bytes());
         }
         if let Some(organization) = headers.get(ORGANIZATION_HEADER) {
             return Self::new(KnownBy::Organization, organization.as_bytes().trim_ascii());

@@ -94,12 +94,21 @@ async fn functions_that_grow_are_measured_before_they_run() {
         "SELECT length(rpad(model_name, 1000000 * 1000)) FROM usage_events",
         "SELECT array_length(array_repeat(1, 1000000000))",
         "SELECT array_length(array_resize([1], 1000000000, 0))",
+        "SELECT length(replace(repeat('a', 2000), 'a', repeat('b', 2000)))",
+        "SELECT length(regexp_replace(repeat('a', 2000), 'a', repeat('b', 2000), 'g'))",
+        // For a row of many this much is little, for all of a batch it is not.
+        "SELECT repeat('x', 250000)",
+        "SELECT levenshtein('a', 'b')",
         "SELECT generate_series(1, 10000000000)",
         "SELECT range(1, 10000000000)",
     ] {
         let error = rows(&engine, &view, text).await.expect_err(text);
         assert_eq!(error.kind(), ErrorKind::Invalid, "{text}: {}", error.full_message());
     }
+    let calls = (0..17).map(|number| format!("length(repeat('x', {number}))"));
+    let many = format!("SELECT {}", calls.collect::<Vec<_>>().join(", "));
+    let error = rows(&engine, &view, &many).await.expect_err("too many calls");
+    assert!(error.to_string().contains("17 times; 16 are the most"), "{error}");
     let small = "SELECT repeat('ab', 3), lpad('7', 3, '0'), array_length(array_repeat('x', 4)), \
                  list_repeat(1, 2), (SELECT max(length(rpad(event_id, 300))) FROM usage_events), \
                  (SELECT count(*) FROM generate_series(1, 5))";
@@ -123,6 +132,34 @@ async fn a_statement_beyond_the_places_is_busy_until_one_is_dropped() {
     assert!(error.to_string().contains("query_concurrency_max"), "{error}");
     drop(running);
     assert_eq!(row(&engine, &view, "SELECT 1").await, "1");
+}
+
+#[tokio::test]
+async fn what_an_error_repeats_is_cut() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let engine = engine(folder.path(), |_| {});
+    let view = view(folder.path(), Vec::new(), Vec::new(), Vec::new(), &[]);
+    let text =
+        "SELECT CAST(string_agg(repeat('x', 1000), '') AS INT) FROM generate_series(1, 9000)";
+    let error = rows(&engine, &view, text).await.expect_err("no number");
+    assert_eq!(error.kind(), ErrorKind::Invalid);
+    let message = error.full_message();
+    assert!(message.contains("Cannot cast string") && message.len() < 5_000, "{message:.200}");
+}
+
+#[tokio::test]
+async fn a_chain_of_operators_runs_up_to_its_bound() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let engine = engine(folder.path(), |_| {});
+    let view = view(folder.path(), Vec::new(), Vec::new(), Vec::new(), &[]);
+    let chain = |links: usize| format!("SELECT 1{}", "+1".repeat(links));
+    assert_eq!(row(&engine, &view, &chain(2000)).await, "2001");
+    let unions = format!("SELECT count(*) FROM (SELECT 1{})", " UNION ALL SELECT 1".repeat(500));
+    assert_eq!(row(&engine, &view, &unions).await, "501");
+    for text in [chain(400_000), format!("DELETE FROM t WHERE {}", chain(400_000))] {
+        let error = rows(&engine, &view, &text).await.expect_err("too deep");
+        assert!(error.to_string().contains("2000 operators in a row"), "{error}");
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,103 @@
+//! Texts that would make trees too deep for a stack. The parser bounds how far
+//! parentheses nest, not how long `1 + 1 + 1 + …` or `int[][][]…` goes on, and
+//! each link is one level of what it makes.
+
+use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::keywords::Keyword;
+use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
+
+/// Most operators in a row.
+pub(crate) const CHAIN_MAX: usize = 2_000;
+
+/// Whether `text` holds more than [`CHAIN_MAX`] operators in a row: not parted
+/// by a comma, within the same parentheses. What cannot be read at all is for
+/// the parser to say.
+pub(crate) fn is_too_deep(text: &str) -> bool {
+    let Ok(tokens) = Tokenizer::new(&GenericDialect {}, text).tokenize() else { return false };
+    // One for each parenthesis that is open.
+    let mut chains = vec![0_usize];
+    for token in tokens {
+        match token {
+            Token::LParen => chains.push(0),
+            Token::RParen if chains.len() > 1 => {
+                chains.pop();
+            }
+            Token::Comma | Token::SemiColon => {
+                if let Some(chain) = chains.last_mut() {
+                    *chain = 0;
+                }
+            }
+            token if links(&token) => {
+                let Some(chain) = chains.last_mut() else { continue };
+                *chain += 1;
+                if *chain > CHAIN_MAX {
+                    return true;
+                }
+            }
+            _ => {}
+        }
+    }
+    false
+}
+
+/// Whether a token may join what is before it to what follows.
+fn links(token: &Token) -> bool {
+    match token {
+        Token::Word(word) => matches!(
+            word.keyword,
+            Keyword::AND
+                | Keyword::OR
+                | Keyword::NOT
+                | Keyword::IS
+                | Keyword::IN
+                | Keyword::LIKE
+                | Keyword::ILIKE
+                | Keyword::SIMILAR
+                | Keyword::BETWEEN
+                | Keyword::AT
+                | Keyword::COLLATE
+                | Keyword::ARRAY
+                | Keyword::UNION
+                | Keyword::EXCEPT
+                | Keyword::INTERSECT
+                | Keyword::JOIN
+                | Keyword::EXPLAIN
+                | Keyword::DIV
+                | Keyword::XOR
+        ),
+        Token::Number(..)
+        | Token::SingleQuotedString(_)
+        | Token::NationalStringLiteral(_)
+        | Token::EscapedStringLiteral(_)
+        | Token::HexStringLiteral(_)
+        | Token::DollarQuotedString(_)
+        | Token::DoubleQuotedString(_)
+        | Token::Placeholder(_)
+        | Token::Period
+        | Token::RParen
+        | Token::RBracket
+        | Token::Whitespace(_)
+        | Token::EOF => false,
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chain_counts_and_a_list_does_not() {
+        let chain = |link: &str, links: usize| format!("SELECT 1{}", link.repeat(links));
+        for link in ["+1", "::int", " OR 1", " UNION SELECT 1", "[1]", " IS NULL", " = 'a'"] {
+            assert!(!is_too_deep(&chain(link, CHAIN_MAX)), "{link}");
+            assert!(is_too_deep(&chain(link, CHAIN_MAX + 1)), "{link}");
+        }
+        assert!(is_too_deep(&format!("SELECT 1::int{}", "[]".repeat(CHAIN_MAX))));
+        assert!(is_too_deep(&format!("SELECT (2 * (3{}))", "+1".repeat(CHAIN_MAX + 1))));
+        assert!(!is_too_deep(&chain(", -1 + 1", 100_000)));
+        assert!(!is_too_deep(&format!("SELECT 1 IN (0{})", ", -1".repeat(100_000))));
+        assert!(!is_too_deep(&format!("SELECT '{}'", "+1".repeat(100_000))));
+        assert!(!is_too_deep("SELECT 'never closed"));
+    }
+}
