@@ -118,6 +118,8 @@ async fn days_past_their_age_go_and_their_sums_stay() {
     assert_eq!(app.post("{}".to_owned(), None).await.status, 422);
     app.app.flush().await.expect("flushed");
     app.clock.advance(chrono::TimeDelta::days(40));
+    let closed = json!({"month": "2026-11", "reason": "a test"});
+    assert_eq!(app.send("POST", "/api/closed-months", closed).await.status, 200);
     let fresh = json!({"event_time": "2027-01-02T10:00:00Z"});
     app.store(lines(&[event_with("b", fresh)])).await;
     let expected = [("usage_events", 1), ("rejected_events", 1)];
@@ -130,6 +132,9 @@ async fn days_past_their_age_go_and_their_sums_stay() {
             })
             .collect();
         assert_eq!(found, expected, "{answer}");
+        // Of what is exported, the closed months that lose rows are named.
+        assert_eq!(answer["tables"][0]["closed_months"], json!(["2026-11"]), "{answer}");
+        assert_eq!(answer["tables"][1]["closed_months"], json!([]), "{answer}");
     }
     for _ in 0..2 {
         let events = app.sql("SELECT event_id FROM usage_events").await;

@@ -28,6 +28,7 @@ pub use close::ClosingCheck;
 pub use correction::Correction;
 pub use forget::ForgetReport;
 pub use replace::{ReplaceReport, ReplaceResult, ReplaceStatus};
+pub use retention::Expired;
 pub use void::{VoidReport, VoidResult, VoidStatus};
 
 /// Events that one void or replacement may name.
