@@ -13,6 +13,7 @@ mod retention;
 mod void;
 
 use std::fmt::Debug;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use crate::access::Principal;
@@ -53,6 +54,8 @@ pub struct CorrectorParts {
     pub intake: Arc<Intake>,
     /// Knows time zones.
     pub directory: SharedDirectory,
+    /// The data directory.
+    pub data_dir: PathBuf,
     /// How long tables keep their days.
     pub retention: Retention,
     /// Keeps the audit log; empty until the directory is open.
