@@ -105,7 +105,7 @@ fn renamed(grants: &Value, erasure: &Erasure) -> Option<Renamed> {
             is_all = false;
         }
     }
-    any.then(|| Renamed { grants: Value::Array(grants), is_all })
+    any.then_some(Renamed { grants: Value::Array(grants), is_all })
 }
 
 #[cfg(test)]

@@ -172,6 +172,26 @@ async fn a_name_without_an_organization_stays_while_another_one_has_the_user() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_finished_erasure_says_neither_who_nor_whose_user() {
+    use sqlx::{Connection as _, Row as _};
+    let mut app = TestApp::new().await;
+    prepare(&app).await;
+    let pseudonym = forget(&app, PERSON).await["pseudonym"].clone();
+    app.restart().await;
+    sqlx::any::install_default_drivers();
+    let url = format!("sqlite://{}", app.data_dir().join("directory.db").display());
+    let mut connection = sqlx::AnyConnection::connect(&url).await.expect("the database");
+    let rows = sqlx::query("SELECT pseudonym, organization_id, user_id FROM erasures")
+        .fetch_all(&mut connection)
+        .await
+        .expect("rows");
+    let text = |column: &str| rows[0].get::<String, _>(column);
+    assert_eq!(rows.len(), 1);
+    assert_eq!(json!(text("pseudonym")), pseudonym);
+    assert_eq!((text("organization_id"), text("user_id")), Default::default());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_requests_at_once_give_one_pseudonym() {
     let app = TestApp::new().await;
     prepare(&app).await;

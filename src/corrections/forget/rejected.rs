@@ -128,8 +128,9 @@ fn has_value(value: &Value, user: &str) -> bool {
         Value::Array(values) => values.iter().any(|value| has_value(value, user)),
         // A number is an id where an id belongs.
         Value::Object(fields) => fields.iter().any(|(name, value)| {
-            let is_number = name == "user_id" && value.is_number() && value.to_string() == user;
-            is_number || has_value(value, user)
+            let is_id =
+                |number: &serde_json::Number| name == "user_id" && number.to_string() == user;
+            value.as_number().is_some_and(is_id) || has_value(value, user)
         }),
         Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }

@@ -196,11 +196,9 @@ impl Swap<'_> {
                 let whose = self.whose_object(object).unwrap_or(whose);
                 let may_be_users =
                     object.iter_mut().filter(|(name, _)| !NEVER_USERS.contains(&name.as_str()));
-                may_be_users.fold(false, |any, (_, value)| self.replace(value, whose) || any)
+                self.replace_all(may_be_users.map(|(_, value)| value), whose)
             }
-            Value::Array(values) => {
-                values.iter_mut().fold(false, |any, value| self.replace(value, whose) || any)
-            }
+            Value::Array(values) => self.replace_all(values.iter_mut(), whose),
             Value::String(text) => {
                 let is_meant = match whose {
                     Whose::Ours => true,
@@ -215,6 +213,14 @@ impl Swap<'_> {
             }
             _ => false,
         }
+    }
+
+    fn replace_all<'v>(&self, values: impl Iterator<Item = &'v mut Value>, whose: Whose) -> bool {
+        let mut any = false;
+        for value in values {
+            any |= self.replace(value, whose);
+        }
+        any
     }
 }
 
