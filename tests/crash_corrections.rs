@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::support::events::{event_with, lines};
+use crate::support::files::files_with;
 use crate::support::server::{Client, Server, assert_verifies};
 
 const DAYS: [&str; 3] = ["2026-11-20", "2026-11-21", "2026-11-22"];
@@ -90,7 +91,8 @@ async fn forget_through(point: &str) {
     let path = "/api/users/grace/forget";
     let server = crash_in(folder.path(), point, path, &json!({})).await;
     // The start finishes it; each day is all of the one or all of the other.
-    let named = "sum(CASE WHEN user_id = 'grace' THEN 1 ELSE 0 END)";
+    // The question must not name the user, since statements are written down.
+    let named = "sum(CASE WHEN user_id = 'ada' OR user_id LIKE 'forgotten-%' THEN 0 ELSE 1 END)";
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         let days = days(&server.client, named).await;
@@ -106,6 +108,19 @@ async fn forget_through(point: &str) {
     }
     let users = server.client.sql("SELECT DISTINCT user_id FROM usage_events ORDER BY 1").await;
     assert_eq!(users.len(), 2, "one pseudonym for all days: {users:?}");
+    let log = server.client.get("/api/audit-log").await;
+    let lines = log["items"].as_array().expect("lines").iter();
+    assert_eq!(lines.filter(|line| line["action"] == "user.forget").count(), 1, "{log}");
+    // While the server runs: a stop would clear the directory's log. Files go
+    // after the rows do.
+    loop {
+        let found = files_with(folder.path(), "grace");
+        if found.is_empty() {
+            break;
+        }
+        assert!(Instant::now() < deadline, "the user is in {found:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     assert!(server.stop().await, "a clean stop");
     assert_verifies(folder.path());
 }
@@ -151,6 +166,10 @@ crash_points! {
     crash_before_the_second_day_is_rewritten: forget_through("before_rewrite:2"),
     crash_after_the_second_day_is_rewritten: forget_through("after_rewrite:2"),
     crash_between_the_tables_of_a_forgetting: forget_through("between_forgotten_tables"),
+    crash_before_the_replaced_files_of_a_forgetting_go:
+        forget_through("before_forgotten_files_go"),
+    crash_before_a_forgetting_ends: forget_through("before_erasure_ends"),
+    crash_after_a_forgetting_ended: forget_through("after_erasure_ended"),
     crash_before_a_month_is_closed: close_through("before_closing"),
     crash_after_a_month_is_closed_before_its_statement: close_through("after_closing"),
 }

@@ -1,2 +1,3 @@
--- Ends an erasure: who it was is forgotten here too.
-UPDATE erasures SET user_id = '', finished_at = $1 WHERE pseudonym = $2
+-- Ends an erasure: who it was, and whose user, is forgotten here too.
+-- Parameters: $1 when, $2 the pseudonym.
+UPDATE erasures SET organization_id = '', user_id = '', finished_at = $1 WHERE pseudonym = $2

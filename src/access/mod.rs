@@ -11,6 +11,7 @@ mod claims;
 mod code_flow;
 mod credential;
 mod directory_reach;
+mod forgetting;
 mod grant;
 mod granting;
 mod init;
@@ -46,6 +47,7 @@ pub use credential::{
     Credential, JwtVerifier, NewSession, SCRAM_ITERATIONS, ScramVerifier, SessionOwner,
 };
 pub use directory_reach::DirectoryReach;
+pub use forgetting::{credentials_name, forget_in_credentials};
 pub use grant::{Domain, Grant, Role};
 pub use init::SetupRequest;
 pub use oidc::Oidc;

@@ -15,9 +15,9 @@ use super::caller::Caller;
 use super::json_body::read_json;
 use super::problem::Problem;
 use crate::access::Reach;
-use crate::corrections::{Corrector, ForgetReport};
+use crate::corrections::{Corrector, Expired, ForgetReport};
 use crate::error::{ErrorKind, Result};
-use crate::flush::ExpiredDays;
+use crate::model::Month;
 
 /// Whose user to forget.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -61,16 +61,17 @@ impl From<ForgetReport> for ForgetAnswer {
 /// Forgets a user.
 ///
 /// An irreversible pseudonym takes the place of the user's id in events, daily
-/// sums and the directory; refused lines lose what they say of the user. Sums
-/// stay. The old files are deleted at once. Exports of closed months show the
-/// pseudonym from then on.
+/// sums and the directory; refused lines lose what they say of the user. Tokens
+/// and accounts over nothing but this user end. Sums stay. The old files are
+/// deleted at once. Exports of closed months show the pseudonym from then on, and
+/// the SHA-256 in their statements is taken anew.
 #[utoipa::path(
     post, path = "/api/users/{id}/forget", tag = "privacy", request_body = ForgetBody,
     params(("id" = String, Path, description = "The user's id")),
     responses(
         (status = 200, body = ForgetAnswer),
         (status = 400, body = Problem),
-        (status = 404, description = "No organization knows the user", body = Problem),
+        (status = 404, description = "Nothing stored names the user", body = Problem),
         (status = 503, body = Problem),
     )
 )]
@@ -126,6 +127,9 @@ pub struct ExpiredTable {
     pub rows: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// Closed months whose exports lose rows.
+    #[schema(example = json!(["2026-10"]))]
+    pub closed_months: Vec<String>,
 }
 
 /// What is past its age.
@@ -139,20 +143,22 @@ pub struct RetentionAnswer {
 
 impl RetentionAnswer {
     /// Shapes what was found.
-    pub fn new(dry_run: bool, expired: Vec<ExpiredDays>) -> Self {
-        let table = |one: ExpiredDays| ExpiredTable {
-            table: one.table.name().to_owned(),
-            before: one.horizon,
-            days: one.days,
-            rows: one.rows,
-            bytes: one.bytes,
+    pub fn new(dry_run: bool, expired: Vec<Expired>) -> Self {
+        let table = |Expired { days, closed_months }: Expired| ExpiredTable {
+            table: days.table.name().to_owned(),
+            before: days.horizon,
+            days: days.days,
+            rows: days.rows,
+            bytes: days.bytes,
+            closed_months: closed_months.iter().map(Month::to_string).collect(),
         };
         Self { dry_run, tables: expired.into_iter().map(table).collect() }
     }
 }
 
 /// Drops the days of each table that are past its age (the settings
-/// `…_retention_days`), or shows them. The server does so by itself once an hour.
+/// `…_retention_days`), or shows them. Age is stronger than a close: closed months
+/// whose exports lose rows are named. The server does so by itself once an hour.
 #[utoipa::path(
     post, path = "/api/retention", tag = "privacy", request_body = RetentionBody,
     responses(

@@ -103,6 +103,7 @@ impl App {
             intake: Arc::clone(&intake),
             directory: names.clone(),
             directory_store: Arc::clone(&directory),
+            data_dir: config.data_dir.clone(),
             retention: Retention::from(config),
             clock: Arc::clone(&clock),
         });

@@ -11,8 +11,8 @@ use crate::error::{Context, Result};
 /// Forget a person: replace a user's id by a pseudonym everywhere
 ///
 /// Events, daily sums, the directory and the audit log name an irreversible
-/// pseudonym from then on; refused lines lose what they say of the user. Sums
-/// stay as they are. The replaced files are deleted at once, and the act is
+/// pseudonym from then on; refused lines lose what they say of the user. Tokens
+/// and accounts over nothing but this user end. Sums stay as they are. The replaced files are deleted at once, and the act is
 /// written to the audit log. There is no way back.
 #[derive(Debug, Args)]
 #[command(after_help = "\

@@ -14,7 +14,8 @@ use crate::error::{Context, Result};
 ///
 /// Each table keeps its days as long as its setting says
 /// (usage_events_retention_days, …; 0 keeps for ever). The daily sums outlive
-/// their events. A server drops by itself once an hour; dropped files stay
+/// their events. Age is stronger than a close: closed months whose exports lose
+/// rows are named. A server drops by itself once an hour; dropped files stay
 /// readable for vacuum_retention_hours.
 #[derive(Debug, Args)]
 pub(super) struct RetentionArgs {
@@ -42,7 +43,7 @@ impl RetentionArgs {
         }
         let mut table = Table::new();
         table.load_style(UTF8_FULL_CONDENSED);
-        table.set_header(["table", "before", "days", "rows", "bytes"]);
+        table.set_header(["table", "before", "days", "rows", "bytes", "closed months"]);
         for one in &answer.tables {
             table.add_row([
                 one.table.clone(),
@@ -50,6 +51,7 @@ impl RetentionArgs {
                 one.days.to_string(),
                 grouped(one.rows),
                 grouped(one.bytes),
+                one.closed_months.join(" "),
             ]);
         }
         println!("{table}");

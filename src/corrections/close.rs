@@ -149,7 +149,11 @@ impl Corrector {
     }
 
     /// What a month adds up to, and the SHA-256 of its export as CSV.
-    async fn statement(&self, organization_id: Option<&str>, month: Month) -> Result<Value> {
+    pub(super) async fn statement(
+        &self,
+        organization_id: Option<&str>,
+        month: Month,
+    ) -> Result<Value> {
         let filter = UsageFilter {
             date_from: month.first_day(),
             date_to: month.last_day(),

@@ -13,6 +13,7 @@ mod retention;
 mod void;
 
 use std::fmt::Debug;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use crate::access::Principal;
@@ -28,6 +29,7 @@ pub use close::ClosingCheck;
 pub use correction::Correction;
 pub use forget::ForgetReport;
 pub use replace::{ReplaceReport, ReplaceResult, ReplaceStatus};
+pub use retention::Expired;
 pub use void::{VoidReport, VoidResult, VoidStatus};
 
 /// Events that one void or replacement may name.
@@ -52,6 +54,8 @@ pub struct CorrectorParts {
     pub intake: Arc<Intake>,
     /// Knows time zones.
     pub directory: SharedDirectory,
+    /// The data directory.
+    pub data_dir: PathBuf,
     /// How long tables keep their days.
     pub retention: Retention,
     /// Keeps the audit log; empty until the directory is open.

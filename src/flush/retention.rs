@@ -1,6 +1,6 @@
 //! Which days of which table are past their age.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Days, NaiveDate, Utc};
 
@@ -8,6 +8,7 @@ use super::corrections::{Corrections, StoredTable};
 use crate::config::Config;
 use crate::error::Result;
 use crate::lake::TableSnapshot;
+use crate::model::Month;
 
 /// Days that each table keeps; 0 keeps everything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +46,8 @@ pub struct ExpiredDays {
     pub horizon: NaiveDate,
     /// How many of them hold rows.
     pub days: usize,
+    /// The months that these lie in.
+    pub months: BTreeSet<Month>,
     /// Their rows.
     pub rows: u64,
     /// Their bytes.
@@ -81,7 +84,8 @@ fn expired(table: StoredTable, snapshot: &TableSnapshot, horizon: NaiveDate) -> 
     }
     let rows = days.values().map(|(rows, _)| rows).sum();
     let bytes = days.values().map(|(_, bytes)| bytes).sum();
-    ExpiredDays { table, horizon, days: days.len(), rows, bytes }
+    let months = days.keys().map(|date| Month::of(*date)).collect();
+    ExpiredDays { table, horizon, days: days.len(), months, rows, bytes }
 }
 
 impl Corrections {

@@ -6,6 +6,7 @@ mod correction;
 mod current;
 mod decimal;
 mod event;
+mod mentions;
 mod money;
 mod month;
 mod precedence;
@@ -21,6 +22,7 @@ pub use correction::{
 pub use current::{current_rows, standing_rows};
 pub use decimal::{DecimalError, ParsedDecimal, parse_decimal};
 pub use event::{CostSource, Entry, Status, TokenCounts, UsageEvent};
+pub use mentions::{mentions, mentions_in_sql};
 pub use money::{MONEY_SCALE, Money};
 pub use month::{Booking, ClosedMonths, Month};
 pub use precedence::SourcePrecedence;

@@ -227,6 +227,13 @@ impl Queries {
         Ok(ids)
     }
 
+    /// Whether any row is under `filter`, even where they add up to nothing.
+    pub async fn has_rows(&self, view: &Arc<View>, filter: &UsageFilter) -> Result<bool> {
+        // Grouped: ungrouped, there is a row of nothing.
+        let by = [Dimension::Organization];
+        Ok(self.usage(view, filter, &by, DateBucket::Day).await?.num_rows() > 0)
+    }
+
     /// Everything under `filter` in one row.
     async fn total(&self, view: &Arc<View>, filter: &UsageFilter) -> Result<Measures> {
         let usage = self.usage(view, filter, &[], DateBucket::Day).await?;

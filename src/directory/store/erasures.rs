@@ -5,7 +5,8 @@ use sqlx::AnyConnection;
 
 use super::load::text;
 use super::write::micros;
-use super::{DirectoryStore, load, unavailable};
+use super::{Closing, DirectoryStore, audit, load, unavailable};
+use crate::directory::audit::Audit;
 use crate::error::Result;
 
 macro_rules! statement {
@@ -26,17 +27,35 @@ pub struct Erasure {
 }
 
 impl DirectoryStore {
-    /// Notes that an erasure begins, so that it can go on after a crash.
-    pub async fn begin_erasure(&self, erasure: &Erasure) -> Result<()> {
+    /// Notes that an erasure begins, so that it can go on after a crash, with
+    /// its line in the audit log. What `restated` months add up to is open
+    /// from now on.
+    pub async fn begin_erasure(
+        &self,
+        erasure: &Erasure,
+        restated: &[Closing],
+        line: &Audit,
+    ) -> Result<()> {
+        let now = self.clock.now();
+        let mut transaction = self.pool.begin().await.map_err(unavailable)?;
         statement!("put_erasure")
             .bind(&erasure.pseudonym)
             .bind(&erasure.organization_id)
             .bind(&erasure.user_id)
-            .bind(micros(self.clock.now()))
-            .execute(&self.pool)
+            .bind(micros(now))
+            .execute(&mut *transaction)
             .await
-            .map(|_| ())
-            .map_err(unavailable)
+            .map_err(unavailable)?;
+        for closing in restated {
+            statement!("unset_statement")
+                .bind(closing.organization_id.as_deref().unwrap_or_default())
+                .bind(closing.month.to_string())
+                .execute(&mut *transaction)
+                .await
+                .map_err(unavailable)?;
+        }
+        audit::append(&mut transaction, self.audit_ids.next(now), now, line).await?;
+        transaction.commit().await.map_err(unavailable)
     }
 
     /// Erasures that were begun and not finished, oldest first.
@@ -53,9 +72,9 @@ impl DirectoryStore {
     }
 
     /// Replaces the user by the pseudonym everywhere in the directory, its
-    /// audit log included, forgets what the user was called, and ends the
-    /// erasure.
-    pub async fn finish_erasure(&self, erasure: &Erasure) -> Result<()> {
+    /// audit log included, and forgets what the user was called.
+    pub async fn forget_user(&self, erasure: &Erasure) -> Result<()> {
+        self.forget_in_audit(erasure).await?;
         let _turn = self.turn.lock().await;
         let mut transaction = self.pool.begin().await.map_err(unavailable)?;
         let next = include_str!("../../../queries/directory/next_revision.sql");
@@ -63,31 +82,35 @@ impl DirectoryStore {
         let (revision, _) = load::revision(&mut transaction).await?;
         super::write::mark_shown(&mut transaction, revision).await?;
         replace_user(&mut transaction, erasure).await?;
-        statement!("finish_erasure")
-            .bind(micros(self.clock.now()))
-            .bind(&erasure.pseudonym)
-            .execute(&mut *transaction)
-            .await
-            .map_err(unavailable)?;
         let directory = load::load(&mut transaction).await?;
         transaction.commit().await.map_err(unavailable)?;
         self.shared.publish(std::sync::Arc::new(directory));
-        if !self.polls {
-            // What SQLite replaced must not stay in its log.
-            let statement = include_str!("../../../queries/directory/sqlite_checkpoint.sql");
-            sqlx::raw_sql(statement).execute(&self.pool).await.map_err(unavailable)?;
-        }
         Ok(())
+    }
+
+    /// Ends the erasure: nothing says any more who it was.
+    pub async fn finish_erasure(&self, erasure: &Erasure) -> Result<()> {
+        statement!("finish_erasure")
+            .bind(micros(self.clock.now()))
+            .bind(&erasure.pseudonym)
+            .execute(&self.pool)
+            .await
+            .map(|_| ())
+            .map_err(unavailable)
+    }
+
+    /// Takes what SQLite replaced out of its log.
+    pub async fn clear_log(&self) -> Result<()> {
+        if self.polls {
+            return Ok(());
+        }
+        let statement = include_str!("../../../queries/directory/sqlite_checkpoint.sql");
+        sqlx::raw_sql(statement).execute(&self.pool).await.map(|_| ()).map_err(unavailable)
     }
 }
 
 async fn replace_user(connection: &mut AnyConnection, erasure: &Erasure) -> Result<()> {
     let Erasure { pseudonym, organization_id, user_id } = erasure;
-    let subject = |id: &str| format!("organization/{organization_id}/user/{id}");
-    let quoted = |id: &str| serde_json::Value::from(id).to_string();
-    // A wildcard of LIKE stands for itself too.
-    let pattern = format!("%{}%", quoted(user_id).replace(['%', '\\'], "_"));
-    let anywhere = format!("%{}%", pattern.trim_matches(['%', '"']));
     for statement in [
         statement!("forget_add_user")
             .bind(pseudonym)
@@ -97,15 +120,8 @@ async fn replace_user(connection: &mut AnyConnection, erasure: &Erasure) -> Resu
         statement!("forget_memberships").bind(pseudonym).bind(organization_id).bind(user_id),
         statement!("forget_key_owner").bind(pseudonym).bind(organization_id).bind(user_id),
         statement!("forget_names").bind(organization_id).bind(user_id),
-        statement!("forget_unplaced_name").bind(user_id),
+        statement!("forget_unplaced_name").bind(user_id).bind(organization_id),
         statement!("forget_user").bind(organization_id).bind(user_id),
-        statement!("forget_in_audit")
-            .bind(subject(user_id))
-            .bind(subject(pseudonym))
-            .bind(quoted(user_id))
-            .bind(quoted(pseudonym))
-            .bind(pattern),
-        statement!("forget_in_statements").bind(anywhere).bind(organization_id),
     ] {
         statement.execute(&mut *connection).await.map_err(unavailable)?;
     }

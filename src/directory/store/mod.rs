@@ -7,6 +7,7 @@ mod closings;
 mod credential_rows;
 mod credentials;
 mod erasures;
+mod forget_audit;
 mod hex;
 mod load;
 mod write;

@@ -1,44 +1,18 @@
 //! Forgetting people: no file names them afterwards, and every sum stays.
 
-use std::path::Path;
+mod audit;
+mod closed_months;
+mod credentials;
+mod known;
+mod rejected;
 
 use serde_json::{Value, json};
 
-use crate::support::app::TestApp;
+use crate::support::app::{Answer, TestApp};
 use crate::support::events::{ORGANIZATION, event_with, lines};
+use crate::support::files::files_with;
 
 const PERSON: &str = "grace.hopper.4711";
-
-/// Files under `folder` that hold `text`, as bytes.
-fn files_with(folder: &Path, text: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).expect("a folder") {
-        let path = entry.expect("an entry").path();
-        if path.is_dir() {
-            found.extend(files_with(&path, text));
-        } else if holds(&path, text) {
-            found.push(path.display().to_string());
-        }
-    }
-    found
-}
-
-fn holds(path: &Path, text: &str) -> bool {
-    let bytes = std::fs::read(path).expect("a file");
-    if bytes.windows(text.len()).any(|window| window == text.as_bytes()) {
-        return true;
-    }
-    path.extension().is_some_and(|end| end == "parquet") && parquet_holds(path, text)
-}
-
-/// Pages are compressed, so every text of the file is read.
-fn parquet_holds(path: &Path, text: &str) -> bool {
-    use parquet::file::reader::{FileReader, SerializedFileReader};
-    let file = std::fs::File::open(path).expect("a file");
-    let reader = SerializedFileReader::new(file).expect("a Parquet file");
-    let rows = reader.get_row_iter(None).expect("rows");
-    rows.map(|row| row.expect("a row").to_string()).any(|row| row.contains(text))
-}
 
 fn events() -> Vec<Value> {
     vec![
@@ -62,9 +36,19 @@ async fn prepare(app: &TestApp) {
     assert_eq!(app.post(wrong.to_string(), None).await.status, 422);
 }
 
-async fn forget(app: &TestApp) -> Value {
-    let answer = app.send("POST", &format!("/api/users/{PERSON}/forget"), json!({})).await;
-    assert_eq!(answer.status, 200, "{}", answer.text());
+/// Another tenant.
+const OTHER: &str = "0190a3c2-7b1e-7c00-8000-0000000000ff";
+
+/// Asks to forget `user` of the tests' organization.
+async fn ask_to_forget(app: &TestApp, user: &str) -> Answer {
+    let user: String = url::form_urlencoded::byte_serialize(user.as_bytes()).collect();
+    let path = format!("/api/users/{}/forget", user.replace('+', "%20"));
+    app.send("POST", &path, json!({"organization_id": ORGANIZATION})).await
+}
+
+async fn forget(app: &TestApp, user: &str) -> Value {
+    let answer = ask_to_forget(app, user).await;
+    assert_eq!(answer.status, 200, "{user}: {}", answer.text());
     answer.json()
 }
 
@@ -78,7 +62,7 @@ async fn no_file_names_a_forgotten_person_and_sums_stay() {
     app.store(lines(&[event_with("f", json!({"user_id": PERSON}))])).await;
     assert!(!files_with(app.data_dir(), PERSON).is_empty(), "the search finds what is there");
     let mut before = app.json(SUMMARY).await;
-    let report = forget(&app).await;
+    let report = forget(&app, PERSON).await;
     assert_eq!((&report["events"], &report["rejected_events"]), (&json!(5), &json!(1)), "{report}");
     let pseudonym = report["pseudonym"].as_str().expect("a pseudonym").to_owned();
     for text in [PERSON, "Hopper"] {
@@ -118,6 +102,8 @@ async fn days_past_their_age_go_and_their_sums_stay() {
     assert_eq!(app.post("{}".to_owned(), None).await.status, 422);
     app.app.flush().await.expect("flushed");
     app.clock.advance(chrono::TimeDelta::days(40));
+    let closed = json!({"month": "2026-11", "reason": "a test"});
+    assert_eq!(app.send("POST", "/api/closed-months", closed).await.status, 200);
     let fresh = json!({"event_time": "2027-01-02T10:00:00Z"});
     app.store(lines(&[event_with("b", fresh)])).await;
     let expected = [("usage_events", 1), ("rejected_events", 1)];
@@ -130,6 +116,9 @@ async fn days_past_their_age_go_and_their_sums_stay() {
             })
             .collect();
         assert_eq!(found, expected, "{answer}");
+        // Of what is exported, the closed months that lose rows are named.
+        assert_eq!(answer["tables"][0]["closed_months"], json!(["2026-11"]), "{answer}");
+        assert_eq!(answer["tables"][1]["closed_months"], json!([]), "{answer}");
     }
     for _ in 0..2 {
         let events = app.sql("SELECT event_id FROM usage_events").await;
@@ -144,4 +133,77 @@ async fn days_past_their_age_go_and_their_sums_stay() {
     let old = event_with("c", json!({}));
     let answer = app.post(old.to_string(), None).await;
     assert_eq!(answer.status, 422, "a day that is gone takes no event: {}", answer.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_prompts_history_and_an_old_directory_file_forget_too() {
+    let old = json!({"users": [{"id": PERSON, "name": "Grace"}, {"id": "bob", "name": "Bob"}]});
+    let history = format!("#V2\nSELECT 1;\nSELECT 1 WHERE '{PERSON}'\\n= 'x';\n");
+    let prepare_files = |folder: &std::path::Path| {
+        std::fs::write(folder.join("directory.json"), old.to_string()).expect("written");
+        std::fs::write(folder.join("sql_history"), &history).expect("written");
+    };
+    let app = TestApp::with_folder(prepare_files, |_| {}).await;
+    prepare(&app).await;
+    forget(&app, PERSON).await;
+    let found = files_with(app.data_dir(), PERSON);
+    assert!(found.is_empty(), "{found:?}");
+    let kept = std::fs::read_to_string(app.data_dir().join("sql_history")).expect("the history");
+    assert_eq!(kept, "#V2\nSELECT 1;\n");
+    let kept = std::fs::read_to_string(app.data_dir().join("directory.json")).expect("the file");
+    assert!(kept.contains("bob"), "{kept}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_without_an_organization_stays_while_another_one_has_the_user() {
+    let old = json!({"users": [{"id": PERSON, "name": "Grace"}]});
+    let file = |folder: &std::path::Path| {
+        std::fs::write(folder.join("directory.json"), old.to_string()).expect("written");
+    };
+    let app = TestApp::with_folder(file, |_| {}).await;
+    let theirs = event_with("x", json!({"user_id": PERSON, "organization_id": OTHER}));
+    app.store(lines(&[event_with("a", json!({"user_id": PERSON})), theirs])).await;
+    app.app.settle_directory().await;
+    forget(&app, PERSON).await;
+    let path = format!("/api/organizations/{OTHER}/analytics/users?range=30d");
+    assert_eq!(app.json(&path).await["items"][0]["name"], "Grace");
+    let kept = std::fs::read_to_string(app.data_dir().join("directory.json")).expect("the file");
+    assert!(kept.contains(PERSON), "{kept}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_finished_erasure_says_neither_who_nor_whose_user() {
+    use sqlx::{Connection as _, Row as _};
+    let mut app = TestApp::new().await;
+    prepare(&app).await;
+    let pseudonym = forget(&app, PERSON).await["pseudonym"].clone();
+    app.restart().await;
+    sqlx::any::install_default_drivers();
+    let url = format!("sqlite://{}", app.data_dir().join("directory.db").display());
+    let mut connection = sqlx::AnyConnection::connect(&url).await.expect("the database");
+    let rows = sqlx::query("SELECT pseudonym, organization_id, user_id FROM erasures")
+        .fetch_all(&mut connection)
+        .await
+        .expect("rows");
+    let text = |column: &str| rows[0].get::<String, _>(column);
+    assert_eq!(rows.len(), 1);
+    assert_eq!(json!(text("pseudonym")), pseudonym);
+    assert_eq!((text("organization_id"), text("user_id")), Default::default());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_requests_at_once_give_one_pseudonym() {
+    let app = TestApp::new().await;
+    prepare(&app).await;
+    app.app.settle_directory().await;
+    let answers = tokio::join!(ask_to_forget(&app, PERSON), ask_to_forget(&app, PERSON));
+    let mut statuses = [answers.0.status, answers.1.status];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 404], "{} {}", answers.0.text(), answers.1.text());
+    let users =
+        app.sql("SELECT DISTINCT user_id FROM usage_events WHERE user_id LIKE 'forgotten-%'").await;
+    assert_eq!(users.len(), 1, "{users:?}");
+    let log = app.json("/api/audit-log").await;
+    let lines = log["items"].as_array().expect("lines").iter();
+    assert_eq!(lines.filter(|line| line["action"] == "user.forget").count(), 1, "{log}");
 }
