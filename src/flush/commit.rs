@@ -12,7 +12,7 @@ use super::booking::bookings;
 use super::contest::{Contest, Place};
 use super::crash::crash_point;
 use super::found::Found;
-use super::group::{JudgedGroup, Lost, PendingRequest, Wanted, judge, wanted};
+use super::group::{JudgedGroup, Lost, NewWinner, PendingRequest, Wanted, judge, wanted};
 use super::known::Known;
 use super::old_events::OldEventReader;
 use super::open_hot::{HotRow, OpenHot, segment_of};
@@ -27,7 +27,7 @@ use crate::error::{Context, Error, Result};
 use crate::hot::HotBatch;
 use crate::lake::Lake;
 use crate::model::{
-    CorrectionStamp, PRECEDENCE_CORRECTION, SourcePrecedence, Winner, reversals, sightings_batch,
+    CorrectionStamp, PRECEDENCE_CORRECTION, SourcePrecedence, reversals, sightings_batch,
     sightings_schema, usage_events_schema,
 };
 
@@ -82,7 +82,7 @@ struct Frame {
     content: FrameContent,
     /// Rows that leave the hot buffer.
     withdrawn: Vec<HotRow>,
-    winners: Vec<(u128, Winner)>,
+    winners: Vec<NewWinner>,
     /// When its oldest request arrived, microseconds since 1970.
     recorded_at_micros: i64,
 }
@@ -232,8 +232,11 @@ impl Committer {
         for key in &content.keys {
             log.dedup.insert(key.key, key.fingerprint);
         }
-        for (key, winner) in winners {
-            log.requests.insert(key, winner, sequence);
+        for NewWinner { key, event, beside } in winners {
+            match beside {
+                true => log.requests.join(key, event, sequence),
+                false => log.requests.insert(key, event, sequence),
+            }
         }
         let superseding = Superseding::of(&content, sequence, recorded_at_micros);
         let FrameContent { events, rejected, mut sightings, .. } = content;
