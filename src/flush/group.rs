@@ -76,6 +76,14 @@ pub(super) struct Lost {
     pub(super) received_at: DateTime<Utc>,
 }
 
+impl Lost {
+    /// Whether `next` is read from the same place, and lost at the same time.
+    pub(super) fn stands_beside(&self, next: &Self) -> bool {
+        std::mem::discriminant(&self.place) == std::mem::discriminant(&next.place)
+            && self.received_at == next.received_at
+    }
+}
+
 /// Requests (of models) to be looked up, by their keys.
 pub(super) type Wanted = HashMap<u128, WantedRequest>;
 
