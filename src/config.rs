@@ -22,6 +22,9 @@ pub use secret::Secret;
 /// Longest session, hours.
 const SESSION_HOURS_LIMIT: u32 = 90 * 24;
 
+/// Longest age that a setting may name, days: a hundred years.
+const AGE_DAYS_LIMIT: u32 = 36_525;
+
 /// How many values a setting's flag takes: that of a truth needs none.
 fn values_of(kind: &str) -> ValueRange {
     if kind == "bool" { ValueRange::new(0..=1) } else { ValueRange::new(1) }
@@ -274,6 +277,7 @@ impl Config {
                  events are looked for by their day"
             )));
         }
+        self.check_ages()?;
         let organization = &self.organization_default;
         if !organization.is_empty() && uuid::Uuid::try_parse(organization).is_err() {
             return Err(Error::invalid(format!(
@@ -307,6 +311,28 @@ impl Config {
 }
 
 impl Config {
+    /// No age reaches back before the calendar that times are reckoned in.
+    fn check_ages(&self) -> Result<()> {
+        for (name, days) in [
+            ("event_age_days_max", self.event_age_days_max),
+            ("dedup_window_days", self.dedup_window_days),
+            ("vacuum_retention_hours", self.vacuum_retention_hours.div_ceil(24)),
+            ("log_retention_days", self.log_retention_days),
+            ("usage_events_retention_days", self.usage_events_retention_days),
+            ("usage_daily_retention_days", self.usage_daily_retention_days),
+            ("rejected_events_retention_days", self.rejected_events_retention_days),
+            ("sightings_retention_days", self.sightings_retention_days),
+            ("provider_costs_retention_days", self.provider_costs_retention_days),
+        ] {
+            if days > AGE_DAYS_LIMIT {
+                return Err(Error::invalid(format!(
+                    "{name} is {days} days; at most {AGE_DAYS_LIMIT} (a hundred years) are meant"
+                )));
+            }
+        }
+        Ok(())
+    }
+
     /// Rules of the settings that decide who gets in.
     fn check_access(&self) -> Result<()> {
         if self.tls_certificate.is_empty() != self.tls_key.is_empty() {
@@ -396,6 +422,16 @@ mod tests {
         };
         assert!(with(1, 1).is_ok() && with(12, 90 * 24).is_ok());
         assert!(with(0, 1).is_err() && with(2, 1).is_err() && with(1, 90 * 24 + 1).is_err());
+    }
+
+    #[test]
+    fn an_age_beyond_a_hundred_years_is_refused_by_name() {
+        let age = |days| Config { event_age_days_max: days, ..Config::default() }.check();
+        assert!(age(0).is_ok() && age(36_525).is_ok());
+        let error = age(4_000_000_000).expect_err("refused").to_string();
+        assert!(error.contains("event_age_days_max is 4000000000 days; at most 36525"), "{error}");
+        let hours = |hours| Config { vacuum_retention_hours: hours, ..Config::default() }.check();
+        assert!(hours(168).is_ok() && hours(u32::MAX).is_err());
     }
 
     #[test]

@@ -113,6 +113,7 @@ fn broken_texts() -> Vec<Bad> {
         bad_field("tags", "[\"a\"]", "invalid_value", "JSON object of strings"),
         bad_field("tags", "{\"a\":1}", "invalid_value", "JSON object of strings"),
         bad_field("tags", "{\"a\":\"1\",\"a\":\"2\"}", "invalid_value", "stands twice"),
+        bad_field("tags", "{\"a\\u0007b\":\"v\"}", "invalid_value", "control characters"),
         bad_field("tags", &format!("{{\"{}\":\"v\"}}", "k".repeat(65)), "invalid_value", "1 to 64"),
         bad_field("topic", &format!("\"{}\"", "y".repeat(1 << 20)), "too_long", "line_bytes_max"),
     ]

@@ -221,6 +221,15 @@ async fn the_command_line_does_the_same_with_and_without_a_server() {
     text(run(&data, &import), 0);
     assert_eq!(text(run(&data, &["prices", "export", "--version", "ours"]), 0).0, OURS);
     let server = Server::start(&data, &[]).await;
+    // Without a server it is written down, too.
+    let log = server.client.get("/api/audit-log").await;
+    let listed = log["items"].as_array().expect("items");
+    let line = listed.iter().find(|line| line["subject"] == "prices/ours").expect("a line");
+    assert_eq!(
+        (&line["actor"], &line["action"]),
+        (&json!("operator"), &json!("prices.put")),
+        "{log}"
+    );
     let unknown = event_with("b", json!({"model": "new-model"}));
     server.client.send(lines(&[event("a"), unknown])).await.expect("an answer");
     let (_, told) = text(run(&data, &import), 0);
@@ -241,4 +250,65 @@ async fn the_command_line_does_the_same_with_and_without_a_server() {
     let report: Value = serde_json::from_str(&without).expect("JSON");
     assert_eq!(report["total"]["changed_events"], 2);
     text(run(&data, &["prices", "activate", "none"]), 1);
+}
+
+/// The day of an event is the one of its arrival; what corrects it is found by
+/// the event, whatever the day would be called today.
+#[tokio::test(flavor = "multi_thread")]
+async fn pricing_anew_again_changes_nothing_after_the_time_zone_changed() {
+    for voided in [false, true] {
+        let app = TestApp::new().await;
+        let late = |id: &str, time: &str| event_with(id, json!({"event_time": time}));
+        app.store(lines(&[
+            late("evening", "2026-10-05T23:30:00Z"),
+            late("last", "2026-10-31T23:30:00Z"),
+            late("before", "2026-09-30T23:30:00Z"),
+        ]))
+        .await;
+        let close = json!({"month": "2026-10", "reason": "a test"});
+        assert_eq!(post_json(&app, "/api/closed-months", close).await.status, 200);
+        put(&app, "ours", OURS).await;
+        let body = json!({
+            "date_from": "2026-10-01", "date_to": "2026-10-31", "price_version": "ours"
+        });
+        if voided {
+            let events = ["evening", "last"]
+                .map(|id| json!({"organization_id": ORGANIZATION, "event_id": id}));
+            let void = json!({"events": events, "reason": "a test"});
+            assert_eq!(post_json(&app, "/api/events/void", void).await.json()["voided"], 2);
+        } else {
+            let first = post_json(&app, "/api/prices/reprice", body.clone()).await.json();
+            assert_eq!(first["total"]["changed_events"], 2, "{first}");
+        }
+        let zone = json!({"name": "Acme", "time_zone": "Europe/Berlin"});
+        let path = format!("/api/organizations/{ORGANIZATION}");
+        assert!(app.send("PUT", &path, zone).await.status < 300);
+        let all = "/api/platform/analytics/summary?date_from=2026-09-01&date_to=2026-11-30";
+        let before = app.json(all).await;
+        for run in 0..2 {
+            let again = post_json(&app, "/api/prices/reprice", body.clone()).await.json();
+            let expected = if voided { 0 } else { 2 };
+            assert_eq!(again["total"]["events"], expected, "voided {voided}, run {run}: {again}");
+            assert_eq!(again["total"]["changed_events"], 0, "voided {voided}, run {run}: {again}");
+            assert_eq!(app.json(all).await, before, "voided {voided}, run {run}");
+        }
+        app.assert_verifies().await;
+    }
+}
+
+/// An event that came after its month was closed stands in no day of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_came_late_is_priced_anew_once() {
+    let app = TestApp::new().await;
+    let close = json!({"month": "2026-10", "reason": "a test"});
+    assert_eq!(post_json(&app, "/api/closed-months", close).await.status, 200);
+    let time = json!({"event_time": "2026-10-05T23:30:00Z"});
+    app.store(event_with("late", time).to_string()).await;
+    put(&app, "ours", OURS).await;
+    let body = json!({"date_from": "2026-10-05", "date_to": "2026-10-05", "price_version": "ours"});
+    for changed in [1, 0, 0] {
+        let report = post_json(&app, "/api/prices/reprice", body.clone()).await.json();
+        assert_eq!(report["total"]["changed_events"], changed, "{report}");
+    }
+    app.assert_verifies().await;
 }

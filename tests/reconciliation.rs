@@ -9,7 +9,7 @@ use axum::http::Request;
 use serde_json::{Value, json};
 
 use crate::support::app::{Answer, TestApp};
-use crate::support::events::{event_with, lines};
+use crate::support::events::{ORGANIZATION, event_with, lines};
 use crate::support::server::{Server, repository_path, run};
 
 const RANGE: &str =
@@ -387,4 +387,15 @@ fn the_command_line_imports_reports_and_explains_the_bill() {
     assert!(!refused.status.success() && errors.contains("nothing was imported"), "{errors}");
     let refused = run(&data_dir, &["import", "--account", "a", &text(&events)]);
     assert!(!refused.status.success());
+    // An organization is found however its UUID is spelt.
+    let account = ["--account", "theirs", "--organization", ORGANIZATION];
+    ask(&[&["import", "--format", "anthropic-costs"], &account[..], &[&text(&costs)]].concat());
+    let of = |id: &str| {
+        let asked = [&with("json")[..], &["--organization", id]].concat();
+        let (answer, _) = ask(&asked);
+        serde_json::from_str::<Value>(&answer).expect("JSON")
+    };
+    let (lower, upper) = (of(ORGANIZATION), of(&ORGANIZATION.to_uppercase()));
+    assert_eq!((&upper, &upper["organization_id"]), (&lower, &ORGANIZATION.into()));
+    assert_ne!(upper["total"]["our_requests"], 0, "{upper}");
 }

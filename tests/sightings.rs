@@ -3,6 +3,7 @@
 mod arrivals;
 mod crash;
 mod random;
+mod same_source;
 mod world;
 
 use axum::body::Body;

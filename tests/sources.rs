@@ -82,11 +82,42 @@ async fn the_organization_is_the_events_else_the_requests_else_the_default() {
         rows.iter().map(|row| row["organization_id"].as_str().expect("an id")).collect();
     assert_eq!(found, ["0190a3c2-7b1e-7c00-8000-000000000003", ORGANIZATION, OTHER]);
     let wrong = [("x-spendlake-organization", "acme")];
-    for path in ["/api/events", "/api/integrations/litellm"] {
-        let answer = post(&app, path, &wrong, &event("no")).await;
-        assert_eq!(answer.status, 400);
-        assert!(answer.text().contains("must be the UUID"), "{}", answer.text());
-    }
+    let answer = post(&app, "/api/events", &wrong, &event("no")).await;
+    assert_eq!(answer.status, 400);
+    assert!(answer.text().contains("must be the UUID"), "{}", answer.text());
+}
+
+/// Exporters drop what is answered 400: a name in the header counts as it does
+/// in an attribute.
+#[tokio::test]
+async fn the_header_of_a_source_names_an_organization_as_its_events_do() {
+    let app = TestApp::new().await;
+    let call = |id: &str, organization: Value| {
+        json!({"litellm_call_id": id, "model": "gpt-4o", "custom_llm_provider": "openai",
+            "startTime": 1_795_496_285.5, "endTime": 1_795_496_286.0, "response_cost": 0.25,
+            "metadata": {"user_api_key_org_id": organization,
+                "usage_object": {"prompt_tokens": 10, "completion_tokens": 2}}})
+    };
+    let json_body = ("content-type", "application/json");
+    let acme = [json_body, ("x-spendlake-organization", "acme")];
+    let path = "/api/integrations/litellm";
+    assert_eq!(post(&app, path, &[json_body], &call("own", json!("acme"))).await.status, 200);
+    assert_eq!(post(&app, path, &acme, &call("header", Value::Null)).await.status, 200);
+    let span = json!({"resourceLogs": [{"scopeLogs": [{"logRecords": [
+        {"timeUnixNano": "1795510800000000000", "attributes": [
+            {"key": "event.name", "value": {"stringValue": "claude_code.api_request"}},
+            {"key": "request_id", "value": {"stringValue": "otlp"}},
+            {"key": "model", "value": {"stringValue": "claude-sonnet-4-5"}},
+            {"key": "input_tokens", "value": {"stringValue": "12"}},
+            {"key": "output_tokens", "value": {"stringValue": "3"}},
+        ]},
+    ]}]}]});
+    let answer = post(&app, "/v1/logs", &acme, &span).await;
+    assert_eq!((answer.status, answer.text().as_str()), (200, "{}"));
+    let found = app
+        .sql("SELECT count(*) AS n, count(DISTINCT organization_id) AS o FROM usage_events")
+        .await;
+    assert_eq!(found, [json!({"n": 3, "o": 1})]);
 }
 
 #[tokio::test]

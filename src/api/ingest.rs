@@ -22,7 +22,7 @@ use crate::config::Config;
 use crate::directory::Registrar;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::flush::{IngestReport, LineResult, LineStatus, Store};
-use crate::ingest::{Intake, Payload, Rejection, SourceFormat};
+use crate::ingest::{Intake, Payload, Rejection, SourceFormat, organization_id_of};
 use crate::model::Winner;
 
 /// Everything that a body passes on its way to being stored.
@@ -277,7 +277,7 @@ pub(super) async fn post_events(
     post,
     path = "/api/integrations/litellm",
     tag = "ingest",
-    params(("x-spendlake-organization" = Option<String>, Header, description = "Organization (a UUID) of calls whose key has none")),
+    params(("x-spendlake-organization" = Option<String>, Header, description = "Organization (a UUID, or a name) of calls whose key has none")),
     request_body(content = String, content_type = "application/json", description = "StandardLoggingPayload objects"),
     responses(
         (status = 200, description = "Every call was judged", body = IngestAnswer),
@@ -307,7 +307,7 @@ async fn take(
     format: SourceFormat,
     attributes: Vec<(String, String)>,
 ) -> Result<Response, Problem> {
-    let organization_id = organization_header(headers)?;
+    let organization_id = organization_header(headers, format)?;
     let body = door.body(sender, headers, body).await.map_err(too_large_as_413)?;
     let request_id = headers
         .get("x-request-id")
@@ -341,11 +341,20 @@ pub(super) fn count_events(report: &IngestReport) {
 /// The header that names the organization of events that name none.
 pub(super) const ORGANIZATION_HEADER: &str = "x-spendlake-organization";
 
-/// The organization that the request's header names.
-pub(super) fn organization_header(headers: &HeaderMap) -> Result<Option<String>> {
+/// The organization that the request's header names: as events of the same
+/// format name theirs. Our own are UUIDs; what the other sources know by a word
+/// always becomes the same UUID.
+pub(super) fn organization_header(
+    headers: &HeaderMap,
+    format: SourceFormat,
+) -> Result<Option<String>> {
     let Some(value) = headers.get(ORGANIZATION_HEADER) else { return Ok(None) };
-    let id = value.to_str().ok().and_then(|text| uuid::Uuid::try_parse(text.trim()).ok());
-    id.map(|id| Some(id.hyphenated().to_string())).ok_or_else(|| {
+    let text = value.to_str().ok().map(str::trim).filter(|text| !text.is_empty());
+    let id = text.and_then(|text| match format.takes_organization_names() {
+        true => Some(organization_id_of(text)),
+        false => uuid::Uuid::try_parse(text).ok().map(|id| id.hyphenated().to_string()),
+    });
+    id.map(Some).ok_or_else(|| {
         Error::invalid(format!(
             "the header {ORGANIZATION_HEADER} is {value:?}; it must be the UUID of the \
              organization; nothing of the request was stored"
@@ -365,17 +374,31 @@ pub(super) fn too_large_as_413(error: Error) -> Problem {
 mod tests {
     use super::*;
 
+    fn header(value: &'static str, format: SourceFormat) -> Result<Option<String>> {
+        let mut headers = HeaderMap::new();
+        headers.insert(ORGANIZATION_HEADER, axum::http::HeaderValue::from_static(value));
+        organization_header(&headers, format)
+    }
+
     #[test]
-    fn the_organization_header_must_be_a_uuid() {
-        let header = |value: &'static str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(ORGANIZATION_HEADER, axum::http::HeaderValue::from_static(value));
-            organization_header(&headers)
-        };
-        assert_eq!(organization_header(&HeaderMap::new()).expect("none"), None);
-        let id = header("0190A3C2-7B1E-7C00-8000-000000000001").expect("a UUID");
+    fn the_organization_header_of_our_own_events_is_a_uuid_as_theirs_is() {
+        let native = SourceFormat::Native;
+        assert_eq!(organization_header(&HeaderMap::new(), native).expect("none"), None);
+        let id = header("0190A3C2-7B1E-7C00-8000-000000000001", native).expect("a UUID");
         assert_eq!(id.as_deref(), Some("0190a3c2-7b1e-7c00-8000-000000000001"));
-        let error = header("acme").expect_err("refused");
-        assert!(error.to_string().contains("\"acme\"; it must be the UUID"), "{error}");
+        for format in [native, SourceFormat::CloudEvents, SourceFormat::CloudEventBinary] {
+            let error = header("acme", format).expect_err("refused");
+            assert!(error.to_string().contains("\"acme\"; it must be the UUID"), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_organization_header_of_other_sources_may_be_a_name() {
+        let logs = SourceFormat::OtlpLogs(crate::ingest::OtlpEncoding::Json);
+        for format in [logs, SourceFormat::LiteLlm] {
+            let id = header(" acme ", format).expect("a name");
+            assert_eq!(id, Some(organization_id_of("acme")));
+            assert!(header(" ", format).is_err());
+        }
     }
 }

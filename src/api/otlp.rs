@@ -41,7 +41,7 @@ enum Signal {
     post,
     path = "/v1/logs",
     tag = "ingest",
-    params(("x-spendlake-organization" = Option<String>, Header, description = "Organization of records that name none")),
+    params(("x-spendlake-organization" = Option<String>, Header, description = "Organization (a UUID, or a name) of records that name none")),
     request_body(content = String, content_type = "application/x-protobuf", description = "ExportLogsServiceRequest; application/json too"),
     responses(
         (status = 200, description = "ExportLogsServiceResponse in the request's encoding; partial_success counts refused records"),
@@ -68,7 +68,7 @@ pub(super) async fn post_logs(
     post,
     path = "/v1/traces",
     tag = "ingest",
-    params(("x-spendlake-organization" = Option<String>, Header, description = "Organization of spans that name none")),
+    params(("x-spendlake-organization" = Option<String>, Header, description = "Organization (a UUID, or a name) of spans that name none")),
     request_body(content = String, content_type = "application/x-protobuf", description = "ExportTraceServiceRequest; application/json too"),
     responses(
         (status = 200, description = "ExportTraceServiceResponse in the request's encoding; partial_success counts refused spans"),
@@ -161,7 +161,7 @@ async fn store(
         Signal::Metrics => SourceFormat::OtlpMetrics(encoding),
     };
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    let organization_id = organization_header(headers)?;
+    let organization_id = organization_header(headers, format)?;
     let request_id = text("x-request-id").unwrap_or_default().to_owned();
     let (attributes, writes) = (Vec::new(), caller.reach(Permission::WriteEvents));
     let incoming = Incoming { format, body, organization_id, attributes, writes };

@@ -37,9 +37,9 @@ pub(super) struct ReconcileArgs {
     /// Last UTC day, inclusive
     #[arg(long, value_name = "DATE")]
     to: NaiveDate,
-    /// Only this organization and the reports of its accounts
+    /// Only this organization (a UUID) and the reports of its accounts
     #[arg(long, value_name = "ID")]
-    organization: Option<String>,
+    organization: Option<uuid::Uuid>,
     /// How to write the answer
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
@@ -63,7 +63,8 @@ impl ReconcileArgs {
             provider: self.provider,
             date_from: self.from,
             date_to: self.to,
-            organization_id: self.organization,
+            // As it is stored: in lower case, with hyphens.
+            organization_id: self.organization.map(|id| id.hyphenated().to_string()),
         };
         let target = Target::open(session).await?;
         let answer = target.reconciliation(&request).await;

@@ -7,7 +7,7 @@ use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::concat_batches;
 use serde_json::json;
 
-use super::void::{names, places, taken};
+use super::void::{places, taken};
 use super::{Correction, Corrector, check_count, check_reason, only_organization};
 use crate::error::{Context, Error, Result};
 use crate::flush::View;
@@ -15,7 +15,7 @@ use crate::ingest::{Payload, PreparedRequest, Rejection};
 use crate::model::{
     Booking, PRECEDENCE_CORRECTION, current_rows, reversals, stamped, usage_events_schema,
 };
-use crate::query::EventName;
+use crate::query::{EventName, event_names};
 
 /// What became of one replacement.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub enum ReplaceStatus {
     Unchanged,
     /// No such event was stored: send it as a new one.
     NotFound,
-    /// Another event of its request counts.
+    /// Another source counts for its request.
     Sighting,
     /// The replacement breaks a rule.
     Rejected(Rejection),
@@ -85,30 +85,36 @@ impl Corrector {
 /// An organization and a request of it.
 type RequestName = (String, String);
 
+/// The source whose events count for each request.
+type CountedRequests = HashMap<RequestName, String>;
+
 impl Corrector {
-    /// The requests that an event counts for, of those that have rows among
-    /// `rows` of which none counts.
+    /// The requests that events count for, and their sources, of those that
+    /// have rows among `rows` of which none counts.
     async fn counted_requests(
         &self,
         view: &Arc<View>,
         rows: &RecordBatch,
-    ) -> Result<HashSet<RequestName>> {
+    ) -> Result<CountedRequests> {
         let current = taken(rows, &current_rows(rows)?)?;
-        let current: HashSet<EventName> = names(&current)?.into_iter().collect();
+        let current: HashSet<EventName> = event_names(&current)?.into_iter().collect();
         let mut asked: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        for (name, request) in names(rows)?.into_iter().zip(requests(rows)?) {
+        for (name, request) in event_names(rows)?.into_iter().zip(requests(rows)?) {
             if let Some(request) = request.filter(|_| !current.contains(&name)) {
                 asked.entry(name.organization_id).or_default().insert(request);
             }
         }
-        let mut counted = HashSet::new();
+        let mut counted = CountedRequests::new();
         for (organization_id, asked) in asked {
             let asked: Vec<String> = asked.into_iter().collect();
             let queries = &self.parts.queries;
             let rows = queries.events_by_request(view, &organization_id, &asked).await?;
             let current = taken(&rows, &current_rows(&rows)?)?;
-            let found = requests(&current)?.into_iter().flatten();
-            counted.extend(found.map(|request| (organization_id.clone(), request)));
+            for (name, request) in event_names(&current)?.into_iter().zip(requests(&current)?) {
+                if let Some(request) = request {
+                    counted.insert((organization_id.clone(), request), name.source);
+                }
+            }
         }
         Ok(counted)
     }
@@ -128,7 +134,7 @@ fn lost(rows: &RecordBatch) -> Result<HashSet<EventName>> {
     let ids = ids.and_then(|column| column.as_string_opt::<i32>());
     let ids = ids.ok_or_else(|| Error::internal("rows have no correction_id"))?;
     let gave_way = |id: Option<&str>| id.is_some_and(|id| id.starts_with(PRECEDENCE_CORRECTION));
-    let names = names(rows)?.into_iter().zip(ids.iter());
+    let names = event_names(rows)?.into_iter().zip(ids.iter());
     Ok(names.filter(|(_, id)| gave_way(*id)).map(|(name, _)| name).collect())
 }
 
@@ -156,16 +162,15 @@ impl<'a> Replacement<'a> {
     fn new(correction: &'a Correction<'a>, mut prepared: PreparedRequest) -> Result<Self> {
         // Months may have been closed while the request waited.
         prepared.rebook(&correction.directory)?;
-        let names = names(&prepared.rows)?;
+        let names = event_names(&prepared.rows)?;
         Ok(Self { correction, prepared, names, statuses: HashMap::new(), written: vec![] })
     }
 
     /// Compares the stored rows of some events with what replaces them.
-    /// `counted` are the requests that events count for.
-    fn add_stored(&mut self, rows: &RecordBatch, counted: &HashSet<RequestName>) -> Result<()> {
+    fn add_stored(&mut self, rows: &RecordBatch, counted: &CountedRequests) -> Result<()> {
         let fresh = places(&self.prepared.rows)?;
         let requests: BTreeMap<EventName, Option<String>> =
-            names(rows)?.into_iter().zip(requests(rows)?).collect();
+            event_names(rows)?.into_iter().zip(requests(rows)?).collect();
         let lost = lost(rows)?;
         let current = places(&taken(rows, &current_rows(rows)?)?)?;
         let current_places = current_rows(rows)?;
@@ -173,8 +178,10 @@ impl<'a> Replacement<'a> {
         for (name, request) in requests {
             let Some(place) = fresh.get(&name).copied() else { continue };
             let named = &self.prepared.events[place].request_id;
+            // Events of its own source leave it its place.
             let is_counted = |request: &String| {
-                counted.contains(&(name.organization_id.clone(), request.clone()))
+                let source = counted.get(&(name.organization_id.clone(), request.clone()));
+                source.is_some_and(|source| *source != name.source)
             };
             let status = match current.get(&name).map(|row| current_places[*row]) {
                 _ if *named != request => {

@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use arrow::array::{AsArray, RecordBatch, UInt64Array};
+use arrow::array::{RecordBatch, UInt64Array};
 use arrow::compute::take_record_batch;
 use serde_json::json;
 
 use super::{Corrector, check_count, check_reason, only_organization};
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Result};
 use crate::model::current_rows;
-use crate::query::EventName;
+use crate::query::{EventName, event_names};
 
 /// What became of one event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,11 +51,11 @@ impl Corrector {
         let mut statuses = HashMap::new();
         let mut taken_back = Vec::new();
         for rows in rows {
-            for name in names(&rows)? {
+            for name in event_names(&rows)? {
                 statuses.insert(name, VoidStatus::AlreadyVoid);
             }
             let current = taken(&rows, &current_rows(&rows)?)?;
-            for name in names(&current)? {
+            for name in event_names(&current)? {
                 statuses.insert(name, VoidStatus::Voided);
             }
             taken_back.push(correction.reversals(&current)?);
@@ -82,23 +82,7 @@ pub(super) fn taken(rows: &RecordBatch, places: &[usize]) -> Result<RecordBatch>
     take_record_batch(rows, &places).internal("taking the current rows")
 }
 
-/// The identity of each row.
-pub(super) fn names(rows: &RecordBatch) -> Result<Vec<EventName>> {
-    let texts = ["organization_id", "source", "event_id"].map(|name| {
-        let column = rows.column_by_name(name).and_then(|column| column.as_string_opt::<i32>());
-        column.ok_or_else(|| Error::internal(format!("rows have no {name}")))
-    });
-    let [organizations, sources, event_ids] = texts;
-    let (organizations, sources, event_ids) = (organizations?, sources?, event_ids?);
-    let name = |row| EventName {
-        organization_id: organizations.value(row).to_owned(),
-        source: sources.value(row).to_owned(),
-        event_id: event_ids.value(row).to_owned(),
-    };
-    Ok((0..rows.num_rows()).map(name).collect())
-}
-
 /// Where each event's row stands.
 pub(super) fn places(rows: &RecordBatch) -> Result<BTreeMap<EventName, usize>> {
-    Ok(names(rows)?.into_iter().zip(0..).collect())
+    Ok(event_names(rows)?.into_iter().zip(0..).collect())
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
 use serde_json::Value;
 
@@ -197,7 +197,7 @@ impl Fields {
         };
         let ended = if kind == DirectoryKind::ApiKey { "revoked_at" } else { "deleted_at" };
         if self.0.contains_key(ended) {
-            entry.ended_at = self.time(ended)?;
+            entry.ended_at = self.time(ended, Tz::UTC)?;
         }
         self.details(&mut entry.details)?;
         Ok(entry)
@@ -228,8 +228,9 @@ impl Fields {
         }
     }
 
-    /// Without `valid_from` it is the membership of this team that has not
-    /// ended, or else one that starts now.
+    /// Without `valid_from` it is the membership of this team that ends at
+    /// `valid_to`, else the one that has no end, else one that starts now: the
+    /// same record again finds what it made. A date is the organization's own.
     fn membership(
         &self,
         known: Option<&Directory>,
@@ -239,11 +240,18 @@ impl Fields {
         let user_id = self.required("user_id")?.to_owned();
         let team_id = self.required("team_id")?.to_owned();
         let of_user = known.map_or(&[][..], |known| known.memberships(&organization_id, &user_id));
-        let mut of_team = of_user.iter().filter(|one| one.team_id == team_id);
-        let valid_from = self.time("valid_from")?;
+        let of_team: Vec<&Membership> =
+            of_user.iter().filter(|one| one.team_id == team_id).collect();
+        let zone = known.map_or(Tz::UTC, |known| known.time_zone(&organization_id));
+        let (valid_from, valid_to) = (self.time("valid_from", zone)?, self.time("valid_to", zone)?);
+        let find =
+            |is_it: &dyn Fn(&Membership) -> bool| of_team.iter().copied().find(|one| is_it(one));
         let same = match valid_from {
-            Some(start) => of_team.find(|one| one.valid_from == start),
-            None => of_team.find(|one| one.valid_to.is_none()),
+            Some(start) => find(&|one| one.valid_from == start),
+            None => {
+                let ends_then = valid_to.and_then(|_| find(&|one| one.valid_to == valid_to));
+                ends_then.or_else(|| find(&|one| one.valid_to.is_none()))
+            }
         };
         let mut membership = same.cloned().unwrap_or_else(|| Membership {
             organization_id,
@@ -254,7 +262,7 @@ impl Fields {
             primary: false,
         });
         if self.0.contains_key("valid_to") {
-            membership.valid_to = self.time("valid_to")?;
+            membership.valid_to = valid_to;
         }
         if self.0.contains_key("primary") {
             membership.primary = match self.text("primary")? {
@@ -305,17 +313,28 @@ impl Fields {
         name.parse().map_err(|_| Fault::new("time_zone", Some(name), rule))
     }
 
-    fn time(&self, name: &str) -> Result<Option<DateTime<Utc>>, Fault> {
+    /// A time; of a date the moment when it begins in `zone`.
+    fn time(&self, name: &str, zone: Tz) -> Result<Option<DateTime<Utc>>, Fault> {
         let Some(text) = self.text(name)? else { return Ok(None) };
-        let midnight = |date: NaiveDate| date.and_time(NaiveTime::MIN).and_utc();
-        let time = DateTime::parse_from_rfc3339(text)
-            .map(|time| time.to_utc())
-            .or_else(|_| text.parse().map(midnight))
-            .ok()
+        let time = DateTime::parse_from_rfc3339(text).map(|time| time.to_utc()).ok();
+        let time = time
+            .or_else(|| text.parse().ok().and_then(|date| start_of_day(date, zone)))
             .and_then(|time| DateTime::from_timestamp_micros(time.timestamp_micros()));
         let rule = "it is a date or an RFC 3339 time with an offset, such as 2026-11-24T09:30:00Z";
         time.map(Some).ok_or_else(|| Fault::new(name, Some(text), rule))
     }
+}
+
+/// When `date` begins in `zone`. Some clocks are put forward at midnight: the
+/// day then begins later, by as much as a whole day where a date was left out.
+fn start_of_day(date: NaiveDate, zone: Tz) -> Option<DateTime<Utc>> {
+    const STEP_MINUTES: i64 = 15;
+    const STEPS: i64 = 24 * 60 / STEP_MINUTES;
+    let midnight = date.and_time(NaiveTime::MIN);
+    let steps = (0..=STEPS).map(|step| TimeDelta::minutes(step * STEP_MINUTES));
+    let mut times = steps.filter_map(|step| midnight.checked_add_signed(step));
+    let first = times.find_map(|time| zone.from_local_datetime(&time).earliest());
+    first.map(|time| time.to_utc())
 }
 
 /// What a record says, as texts: what [`Fields::record`] reads again.

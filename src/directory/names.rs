@@ -57,9 +57,10 @@ impl Directory {
     ) -> Option<&str> {
         let organization = self.organizations.get(organization_id);
         let names = organization.and_then(|found| found.names.get(&kind)?.get(id));
-        let Some(names) = names else { return self.unplaced_name(kind, id) };
-        let until = names.iter().rev().find(|name| name.valid_from <= time);
-        until.map(|name| name.name.as_str())
+        let until = names.and_then(|all| all.iter().rev().find(|name| name.valid_from <= time));
+        // A name from before there were organizations has no date: it holds
+        // until the first one that has.
+        until.map(|name| name.name.as_str()).or_else(|| self.unplaced_name(kind, id))
     }
 
     fn unplaced_name(&self, kind: DirectoryKind, id: &str) -> Option<&str> {

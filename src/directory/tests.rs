@@ -109,6 +109,22 @@ fn a_rename_keeps_the_name_that_held_before() {
 }
 
 #[test]
+fn a_name_without_a_date_holds_until_the_first_one_that_has_one() {
+    let kind = DirectoryKind::User;
+    let named = edited(&directory([]), "2026-05-01T00:00:00Z", |edit| {
+        edit.put_unplaced_name(kind, "eve".to_owned(), "Eve of old".to_owned());
+        edit.put_record(entry(kind, ACME, "eve", "Eve")).map(drop)
+    });
+    let as_of = |at| named.name_as_of(kind, ACME, "eve", time(at));
+    assert_eq!(as_of("2026-04-30T23:59:59Z"), Some("Eve of old"));
+    assert_eq!(as_of("2026-05-01T00:00:00Z"), Some("Eve"));
+    assert_eq!(
+        named.name_as_of(kind, BETA, "eve", time("2026-06-01T00:00:00Z")),
+        Some("Eve of old")
+    );
+}
+
+#[test]
 fn a_deleted_team_keeps_its_name_and_ends_its_memberships() {
     let before = directory([member("ada", "core", "2026-01-01T00:00:00Z", None, true)]);
     let after = edited(&before, "2026-05-01T00:00:00Z", |edit| {
@@ -269,7 +285,76 @@ fn a_membership_without_a_start_is_the_one_that_has_not_ended() {
         .map(|one| (one.team_id.as_str(), one.valid_from, one.valid_to, one.primary))
         .collect();
     let march = time("2026-03-01T00:00:00Z");
-    assert_eq!(found, [("core", start(), Some(march), true), ("web", march, None, false)]);
+    // Where the organization is, March begins an hour earlier.
+    let end = time("2026-02-28T23:00:00Z");
+    assert_eq!(found, [("core", start(), Some(end), true), ("web", march, None, false)]);
+}
+
+#[test]
+fn a_membership_with_an_end_and_no_start_is_made_once() {
+    let base = directory([
+        member("ada", "core", "2026-01-01T00:00:00Z", Some("2026-01-31T23:00:00Z"), false),
+        member("ada", "core", "2026-02-10T00:00:00Z", None, false),
+    ]);
+    // One that ended, with its end; one that is not there yet.
+    let file = format!(
+        "kind,organization_id,user_id,team_id,valid_to\n\
+         membership,{ACME},ada,core,2026-02-01\nmembership,{ACME},ada,web,2026-06-01\n"
+    );
+    let mut known = base;
+    let mut reports = Vec::new();
+    for now in ["2026-03-01T00:00:00Z", "2026-03-02T00:00:00Z", "2026-07-01T00:00:00Z"] {
+        known = edited(&known, now, |edit| {
+            let report = import(edit, parse(file.as_bytes(), FileFormat::Csv)?)?;
+            reports.push((report.created, report.changed, report.unchanged));
+            Ok(())
+        });
+    }
+    assert_eq!(reports, [(1, 0, 1), (0, 0, 2), (0, 0, 2)]);
+    assert_eq!(known.memberships(ACME, "ada").len(), 3);
+}
+
+#[test]
+fn a_date_of_a_membership_is_the_organizations_own() {
+    let file = format!(
+        "kind,id,name,time_zone,organization_id,user_id,team_id,valid_from,valid_to\n\
+         membership,,,,{ACME},ada,core,2026-11-01,2026-12-01T00:00:00Z\n\
+         membership,,,,{ACME},ada,web,2026-03-29,2026-07-01\n\
+         organization,{ACME},Acme,Europe/Berlin,,,,,\n"
+    );
+    let known = edited(&directory([]), "2026-11-20T00:00:00Z", |edit| {
+        import(edit, parse(file.as_bytes(), FileFormat::Csv)?).map(drop)
+    });
+    let found: Vec<_> = known
+        .memberships(ACME, "ada")
+        .iter()
+        .map(|one| (one.team_id.as_str(), one.valid_from, one.valid_to))
+        .collect();
+    let winter = (time("2026-10-31T23:00:00Z"), Some(time("2026-12-01T00:00:00Z")));
+    let summer = (time("2026-03-28T23:00:00Z"), Some(time("2026-06-30T22:00:00Z")));
+    assert_eq!(found, [("core", winter.0, winter.1), ("web", summer.0, summer.1)]);
+    // What is exported says the moment, and changes nothing.
+    let again = edited(&known, "2026-11-21T00:00:00Z", |edit| {
+        let file = super::exchange::export(edit.directory(), FileFormat::Csv)?;
+        let report = import(edit, parse(&file, FileFormat::Csv)?)?;
+        assert_eq!((report.created, report.changed), (0, 0));
+        Ok(())
+    });
+    assert_eq!(again.memberships(ACME, "ada"), known.memberships(ACME, "ada"));
+}
+
+#[test]
+fn a_day_whose_midnight_is_left_out_begins_after_it() {
+    // Santiago's clocks are put forward at midnight.
+    let file = format!(
+        "kind,id,name,time_zone,organization_id,user_id,team_id,valid_from\n\
+         organization,{ACME},Acme,America/Santiago,,,,\n\
+         membership,,,,{ACME},ada,core,2026-09-06\n"
+    );
+    let known = edited(&directory([]), "2026-11-20T00:00:00Z", |edit| {
+        import(edit, parse(file.as_bytes(), FileFormat::Csv)?).map(drop)
+    });
+    assert_eq!(known.memberships(ACME, "ada")[0].valid_from, time("2026-09-06T04:00:00Z"));
 }
 
 #[test]

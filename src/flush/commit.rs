@@ -12,7 +12,7 @@ use super::booking::bookings;
 use super::contest::{Contest, Place};
 use super::crash::crash_point;
 use super::found::Found;
-use super::group::{JudgedGroup, Lost, PendingRequest, Wanted, judge, wanted};
+use super::group::{JudgedGroup, Lost, NewWinner, PendingRequest, Wanted, judge, wanted};
 use super::known::Known;
 use super::old_events::OldEventReader;
 use super::open_hot::{HotRow, OpenHot, segment_of};
@@ -82,7 +82,7 @@ struct Frame {
     content: FrameContent,
     /// Rows that leave the hot buffer.
     withdrawn: Vec<HotRow>,
-    winners: Vec<(u128, Winner)>,
+    winners: Vec<NewWinner>,
     /// When its oldest request arrived, microseconds since 1970.
     recorded_at_micros: i64,
 }
@@ -172,22 +172,35 @@ impl Committer {
         let recorded_at = group.iter().map(|request| request.received_at).min();
         let recorded_at_micros = recorded_at.map_or(0, |at| at.timestamp_micros());
         let (mut withdrawn, mut stored, mut sightings) = (Vec::new(), Vec::new(), Vec::new());
-        for (row, Lost { place, winner, received_at }) in (0..).zip(lost) {
-            let rows = match place {
-                Place::Hot(place) => {
-                    withdrawn.push(place);
-                    content.withdrawn.push(Withdrawn { frame: place.frame, row });
-                    hot.rows(&[place])?
+        let mut row = 0;
+        // As many at once as can be: a source that repeats its ids may have
+        // thousands of events that give way to one.
+        for run in lost.chunk_by(Lost::stands_beside) {
+            let (mut hot_places, mut stored_places) = (Vec::new(), Vec::new());
+            for Lost { place, .. } in run {
+                match *place {
+                    Place::Hot(place) => {
+                        hot_places.push(place);
+                        content.withdrawn.push(Withdrawn { frame: place.frame, row });
+                    }
+                    Place::Stored(place) => stored_places.push(place),
+                    place @ (Place::Line(_) | Place::Void | Place::Elsewhere) => {
+                        let message = format!("an event at {place:?} cannot give way");
+                        return Err(Error::internal(message));
+                    }
                 }
-                Place::Stored(place) => {
-                    stored.push(place);
-                    found.rows(&[place])?
-                }
-                Place::Line(_) | Place::Void | Place::Elsewhere => {
-                    return Err(Error::internal(format!("an event at {place:?} cannot give way")));
-                }
+                row += 1;
+            }
+            let rows = match hot_places.is_empty() {
+                true => found.rows(&stored_places)?,
+                false => hot.rows(&hot_places)?,
             };
-            sightings.push(sightings_batch(&rows, &[&winner], received_at)?);
+            let winners: Vec<&Winner> = run.iter().map(|lost| &lost.winner).collect();
+            if let Some(first) = run.first() {
+                sightings.push(sightings_batch(&rows, &winners, first.received_at)?);
+            }
+            withdrawn.extend(hot_places);
+            stored.extend(stored_places);
         }
         let doing = "joining sightings";
         let all = sightings.iter().chain([&content.sightings]);
@@ -232,8 +245,11 @@ impl Committer {
         for key in &content.keys {
             log.dedup.insert(key.key, key.fingerprint);
         }
-        for (key, winner) in winners {
-            log.requests.insert(key, winner, sequence);
+        for NewWinner { key, event, beside } in winners {
+            match beside {
+                true => log.requests.join(key, event, sequence),
+                false => log.requests.insert(key, event, sequence),
+            }
         }
         let superseding = Superseding::of(&content, sequence, recorded_at_micros);
         let FrameContent { events, rejected, mut sightings, .. } = content;

@@ -1,4 +1,4 @@
-//! Looks up the stored events of requests: which one counts, and its row.
+//! Looks up the stored events of requests: which ones count, and their rows.
 //!
 //! The events of a request happened at about the same time, so they stand in
 //! one day or in two neighbours, beside those that came late for a closed
@@ -10,15 +10,15 @@ use arrow::array::{AsArray, Int8Array, RecordBatch, TimestampMicrosecondArray, U
 use arrow::compute::{concat_batches, take_record_batch};
 use chrono::{DateTime, NaiveDate, Utc};
 
-use super::contest::{Counting, CountingEvent, Place};
+use super::contest::{Counting, CountingEvent, CountingEvents, Place};
 use super::group::Wanted;
 use super::old_events::{for_each_key, holds_late_rows, local_dates};
 use super::open_hot::{for_each_request, texts};
-use super::requests::RecentRequest;
+use super::requests::RecentEvent;
 use super::view::View;
 use crate::error::{Context, Error, Result};
 use crate::lake::{Lake, LakeFile};
-use crate::model::{ClosedMonths, SourcePrecedence, Winner, current_rows, usage_events_schema};
+use crate::model::{ClosedMonths, SourcePrecedence, current_rows, usage_events_schema};
 
 /// Where to look, and how to tell which event counts.
 #[derive(Debug)]
@@ -62,7 +62,7 @@ impl Found {
     }
 
     /// Whether `recent` came after the look.
-    pub(super) fn is_before(&self, recent: &RecentRequest) -> bool {
+    pub(super) fn is_before(&self, recent: &RecentEvent) -> bool {
         recent.sequence > self.through
     }
 
@@ -144,7 +144,7 @@ impl Search<'_> {
         Ok(rows)
     }
 
-    /// Which of `rows` counts for each request; the first `stored` of them are
+    /// Which of `rows` count for each request; the first `stored` of them are
     /// in the lake.
     fn judge(
         &self,
@@ -160,25 +160,39 @@ impl Search<'_> {
         // By request, the best row yet: one that counts before one that was
         // taken back, then by source, then the first one.
         let mut best: HashMap<u128, (bool, usize, usize)> = HashMap::new();
+        let mut standing: HashMap<u128, Vec<usize>> = HashMap::new();
         for_each_request(rows, |row, key| {
             if quantity.value(row) > 0 {
                 let rank = self.precedence.rank(sources.value(row));
                 let one = (!current.contains(&row), rank, row);
                 best.entry(key).and_modify(|best| *best = one.min(*best)).or_insert(one);
+                if current.contains(&row) {
+                    standing.entry(key).or_default().push(row);
+                }
             }
         })?;
         let counting = |key: &u128| {
-            let Some((taken_back, _, row)) = best.get(key).copied() else {
+            let Some((taken_back, _, best)) = best.get(key).copied() else {
                 return Counting::Nobody;
             };
-            let place = match taken_back {
-                true => Place::Void,
-                false if row < stored => Place::Stored(row),
-                false => Place::Elsewhere,
+            let source = sources.value(best);
+            let event = |row: usize, place: Place| CountingEvent {
+                event_id: event_ids.value(row).to_owned(),
+                place,
             };
-            let text = |column: &arrow::array::StringArray| column.value(row).to_owned();
-            let winner = Winner { source: text(sources), event_id: text(event_ids) };
-            Counting::Event(CountingEvent { winner, place })
+            let events = match (taken_back, standing.get(key)) {
+                (false, Some(standing)) => {
+                    let of_source = standing.iter().filter(|row| sources.value(**row) == source);
+                    let place = |row: usize| match row < stored {
+                        true => Place::Stored(row),
+                        false => Place::Elsewhere,
+                    };
+                    of_source.map(|row| event(*row, place(*row))).collect()
+                }
+                _ => vec![event(best, Place::Void)],
+            };
+            let source = source.to_owned();
+            Counting::Events(CountingEvents { source, events, whole: true })
         };
         Ok(wanted.keys().map(|key| (*key, counting(key))).collect())
     }

@@ -52,8 +52,18 @@ pub(super) struct JudgedGroup {
     pub(super) reports: Vec<IngestReport>,
     /// Stored events that count no more.
     pub(super) lost: Vec<Lost>,
-    /// The events that count from now on, by the keys of their requests.
-    pub(super) winners: Vec<(u128, Winner)>,
+    /// The events that count from now on, in the order of arrival.
+    pub(super) winners: Vec<NewWinner>,
+}
+
+/// An event that counts from now on.
+#[derive(Debug)]
+pub(super) struct NewWinner {
+    /// The key of its request.
+    pub(super) key: u128,
+    pub(super) event: Winner,
+    /// Whether others of its source count beside it already.
+    pub(super) beside: bool,
 }
 
 /// A stored event that counts no more.
@@ -64,6 +74,14 @@ pub(super) struct Lost {
     pub(super) winner: Winner,
     /// When that came.
     pub(super) received_at: DateTime<Utc>,
+}
+
+impl Lost {
+    /// Whether `next` is read from the same place, and lost at the same time.
+    pub(super) fn stands_beside(&self, next: &Self) -> bool {
+        std::mem::discriminant(&self.place) == std::mem::discriminant(&next.place)
+            && self.received_at == next.received_at
+    }
 }
 
 /// Requests (of models) to be looked up, by their keys.
@@ -139,8 +157,9 @@ struct Judge<'a, 'b> {
     fates: Vec<Vec<Fate>>,
     /// Place, request and time of what is taken back.
     lost: Vec<(Place, u128, DateTime<Utc>)>,
-    /// The requests that have a new winner, each once.
-    contested: Vec<(u128, LinePlace)>,
+    /// The events that counted when they were judged, by the keys of their
+    /// requests, and whether they do so beside others.
+    contested: Vec<(u128, LinePlace, bool)>,
     bytes: Vec<u8>,
 }
 
@@ -207,20 +226,29 @@ impl Judge<'_, '_> {
         let Some(request_id) = &event.request_id else { return Fate::Kept };
         let request = request_key(&event.organization_id, request_id, &mut self.bytes);
         let newcomer = Winner { source: event.source.clone(), event_id: event.event_id.clone() };
-        match self.contest.judge(request, newcomer, place) {
+        let outcome = self.contest.judge(request, newcomer, place);
+        let beside = outcome == Outcome::Beside;
+        match outcome {
             Outcome::Lost => return Fate::Sighting(request),
+            Outcome::Beside => {}
             Outcome::First => {
                 // The key is all that is asked for; its event says which.
                 let fingerprint = key.key as u64;
                 self.keys.push(EventKey { key: request, fingerprint });
             }
-            Outcome::InsteadOf(Place::Line(line)) => {
-                self.fates[line.request][line.event] = Fate::Sighting(request);
+            Outcome::InsteadOf(places) => {
+                for place in places {
+                    match place {
+                        Place::Line(line) => {
+                            self.fates[line.request][line.event] = Fate::Sighting(request);
+                        }
+                        Place::Void => {}
+                        place => self.lost.push((place, request, received_at)),
+                    }
+                }
             }
-            Outcome::InsteadOf(Place::Void) => {}
-            Outcome::InsteadOf(place) => self.lost.push((place, request, received_at)),
         }
-        self.contested.push((request, place));
+        self.contested.push((request, place, beside));
         Fate::Kept
     }
 
@@ -235,8 +263,9 @@ impl Judge<'_, '_> {
             if request.prepared.lines.iter().any(|line| line.outcome.is_err()) {
                 rejected.push(rejected_batch(&request.prepared.lines, id, at)?);
             }
-            let winners: Vec<&Winner> =
+            let winners: Vec<Winner> =
                 fates.iter().filter_map(|fate| won(contest, *fate)).collect();
+            let winners: Vec<&Winner> = winners.iter().collect();
             if !winners.is_empty() {
                 let rows = rows_of(rows, fates, |fate| matches!(fate, Fate::Sighting(_)))?;
                 sightings.push(sightings_batch(&rows, &winners, at)?);
@@ -245,13 +274,16 @@ impl Judge<'_, '_> {
         }
         let doing = "joining the rows of a group";
         let lost = self.lost.iter().filter_map(|(place, request, received_at)| {
-            let (winner, received_at) = (contest.winner(*request)?.clone(), *received_at);
+            let (winner, received_at) = (contest.winner(*request)?, *received_at);
             Some(Lost { place: *place, winner, received_at })
         });
         let is_kept = |place: &LinePlace| fates[place.request][place.event] == Fate::Kept;
-        let winners = self.contested.iter().filter(|(_, place)| is_kept(place));
-        let winners =
-            winners.filter_map(|(request, _)| Some((*request, contest.winner(*request)?.clone())));
+        let winners = self.contested.iter().filter(|(_, place, _)| is_kept(place));
+        let winners = winners.map(|(key, place, beside)| {
+            let event = &group[place.request].prepared.events[place.event];
+            let (source, event_id) = (event.source.clone(), event.event_id.clone());
+            NewWinner { key: *key, event: Winner { source, event_id }, beside: *beside }
+        });
         let (lost, winners) = (lost.collect(), winners.collect());
         let content = FrameContent {
             events: concat_batches(&usage_events_schema(), &events).internal(doing)?,
@@ -265,7 +297,7 @@ impl Judge<'_, '_> {
 }
 
 /// The event that counts in the place of a sighting.
-fn won<'a>(contest: &'a Contest<'_>, fate: Fate) -> Option<&'a Winner> {
+fn won(contest: &Contest<'_>, fate: Fate) -> Option<Winner> {
     match fate {
         Fate::Sighting(request) => contest.winner(request),
         Fate::Refused | Fate::Kept | Fate::Duplicate => None,
@@ -302,7 +334,7 @@ fn report(request: &PendingRequest, fates: &[Fate], contest: &Contest<'_>) -> In
             (Ok(_), None) => continue,
         };
         let status = match won(contest, *fate) {
-            Some(winner) => LineStatus::Sighting(winner.clone()),
+            Some(winner) => LineStatus::Sighting(winner),
             None if *fate == Fate::Kept => LineStatus::Accepted,
             None => LineStatus::Duplicate,
         };

@@ -1,6 +1,7 @@
 //! Replays the log: what only it holds becomes hot again, and what the tables
 //! hold already does not.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::array::{RecordBatch, StringArray};
@@ -58,8 +59,9 @@ impl Replay {
         for key in &content.keys {
             dedup.insert(key.key, key.fingerprint);
         }
-        self.remember(&content.events, frame.sequence)?;
-        self.remember(&content.superseding, frame.sequence)?;
+        let mut fresh: HashSet<u128> = content.keys.iter().map(|key| key.key).collect();
+        self.remember(&content.events, &mut fresh, frame.sequence)?;
+        self.remember(&content.superseding, &mut fresh, frame.sequence)?;
         if frame.sequence <= self.held.events {
             content.events = RecordBatch::new_empty(usage_events_schema());
         }
@@ -88,15 +90,28 @@ impl Replay {
         Ok(())
     }
 
-    /// The requests of a frame's events count by these from now on.
-    fn remember(&mut self, events: &RecordBatch, sequence: u64) -> Result<()> {
+    /// The requests of a frame's events count by these from now on. `fresh`
+    /// has the keys of those that the frame was the first to name.
+    fn remember(
+        &mut self,
+        events: &RecordBatch,
+        fresh: &mut HashSet<u128>,
+        sequence: u64,
+    ) -> Result<()> {
         let (sources, event_ids) = (texts(events, "source")?, texts(events, "event_id")?);
         let entries = texts(events, "entry")?;
+        let requests = &mut self.requests;
         for_each_request(events, |row, key| {
             if entries.value(row) == Entry::Usage.as_str() {
                 let text = |texts: &StringArray| texts.value(row).to_owned();
                 let winner = Winner { source: text(sources), event_id: text(event_ids) };
-                self.requests.insert(key, winner, sequence);
+                let other = requests.find(key).is_some_and(|known| known.source != winner.source);
+                // An event is beside others unless it is known to be the first
+                // one, or to take the place of another source's.
+                match fresh.remove(&key) || other {
+                    true => requests.insert(key, winner, sequence),
+                    false => requests.join(key, winner, sequence),
+                }
             }
         })
     }

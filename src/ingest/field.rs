@@ -75,6 +75,16 @@ impl Field {
     }
 }
 
+/// The field of an event that has this name or alias, by its column's name.
+pub fn event_field(name: &str) -> Option<&'static str> {
+    Field::parse(name).map(Field::name)
+}
+
+/// Every name and alias of an event's fields.
+pub fn event_field_names() -> &'static [&'static str] {
+    Field::NAMES
+}
+
 /// A key of an event's object: a field, or a name nobody knows.
 pub(super) enum Key {
     Known(Field),

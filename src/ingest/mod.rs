@@ -16,6 +16,7 @@ mod wire;
 mod writer;
 
 pub use body::{Encoding, decompress};
+pub use field::{event_field, event_field_names};
 pub use identity::{EventKey, identity_bytes, request_key};
 pub use prepare::{Intake, IntakeLimits, Payload, PreparedLine, PreparedRequest};
 pub use provider_reports::{ParsedReport, ReportFormat, parse_report};

@@ -210,7 +210,9 @@ fn event_time(
         return Err(too_far(rule));
     }
     let age = limits.event_age_days_max;
-    if age > 0 && time < now - TimeDelta::days(i64::from(age)) {
+    // An age before the first time that there is refuses nothing.
+    let oldest = TimeDelta::try_days(i64::from(age)).and_then(|age| now.checked_sub_signed(age));
+    if age > 0 && oldest.is_some_and(|oldest| time < oldest) {
         let rule = format!("is older than the {age} days that are accepted (event_age_days_max)");
         return Err(too_far(rule));
     }
@@ -294,6 +296,9 @@ fn tags(wire: &WireEvent<'_>) -> Checked<BTreeMap<String, String>> {
     for (name, value) in pairs.0 {
         if name.is_empty() || name.chars().count() > TAG_NAME_CHARS_MAX {
             return Err(rejected(format!("each name needs 1 to {TAG_NAME_CHARS_MAX} characters")));
+        }
+        if name.chars().any(char::is_control) {
+            return Err(rejected("a name must not hold control characters".into()));
         }
         check_text(&value).map_err(|rule| rejected(format!("the value of {name:?} {rule}")))?;
         if tags.insert(name.clone(), value).is_some() {

@@ -4,6 +4,7 @@
 mod calls;
 mod files;
 mod history;
+mod late;
 mod reprice;
 
 #[cfg(test)]

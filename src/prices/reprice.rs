@@ -1,21 +1,15 @@
 //! Prices stored events anew: shows what would change, then writes it.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
-use arrow::array::{AsArray, RecordBatch, UInt64Array};
-use arrow::compute::{concat_batches, take_record_batch};
-use chrono::NaiveDate;
+use arrow::array::RecordBatch;
 use serde_json::{Value, json};
 
 use super::Prices;
 use super::calls::Calls;
-use crate::corrections::Corrector;
-use crate::error::{Context, Error, Result};
-use crate::flush::View;
-use crate::model::{NewCosts, current_rows, usage_events_schema};
+use super::late::{LateRows, days_around};
+use crate::corrections::{Correction, Corrector};
+use crate::error::Result;
+use crate::model::{NewCosts, current_rows};
 use crate::pricing::{Reported, RepriceReport, Repricing};
-use crate::query::event_times;
 use crate::rollup::UsageFilter;
 
 /// Which events to price anew, and by what.
@@ -33,7 +27,7 @@ pub struct RepriceRequest {
     pub dry_run: bool,
 }
 
-/// An event of a day whose costs change: its place among the day's rows.
+/// An event whose costs change: its place among the rows.
 type Change = (usize, NewCosts);
 
 impl Prices {
@@ -54,18 +48,20 @@ impl Prices {
             correction.audit("events.reprice", &reason, details).await?;
         }
         let mut report = RepriceReport::default();
-        let mut late = self.late_rows(&view, &request.filter).await?;
-        let mut days = self.parts.queries.days_with_rows(&view, &request.filter).await?;
-        days.extend(late.keys());
-        days.sort_unstable();
-        days.dedup();
-        for date in days {
-            let rows = self.parts.queries.events_of_day(&view, &request.filter, date).await?;
-            let rows = with_late(rows, late.remove(&date))?;
-            let changes = judge_day(&repricing, &rows, &mut report)?;
-            if !request.dry_run && !changes.is_empty() {
-                correction.recost(&rows, changes).await?;
+        let (queries, filter) = (&self.parts.queries, &request.filter);
+        let mut late = LateRows::of(queries.late_events(&view, filter, filter.date_from).await?)?;
+        for date in queries.days_with_rows(&view, filter).await? {
+            let rows = queries.events_of_day(&view, filter, date).await?;
+            let rows = late.join(rows)?;
+            reprice_rows(&repricing, &correction, &rows, request.dry_run, &mut report).await?;
+        }
+        for date in days_around(filter) {
+            if !late.is_empty() {
+                late.leave_out(&queries.events_of_day(&view, filter, date).await?)?;
             }
+        }
+        for rows in late.into_days(filter, &queries.directory())? {
+            reprice_rows(&repricing, &correction, &rows, request.dry_run, &mut report).await?;
         }
         Ok(report)
     }
@@ -78,33 +74,6 @@ impl Prices {
             only_unpriced: request.only_unpriced,
             reported: request.reported,
         })
-    }
-
-    /// What was booked after its month was closed, by its own local date
-    /// within the filter.
-    async fn late_rows(
-        &self,
-        view: &Arc<View>,
-        filter: &UsageFilter,
-    ) -> Result<BTreeMap<NaiveDate, RecordBatch>> {
-        let queries = &self.parts.queries;
-        let rows = queries.late_events(view, filter, filter.date_from).await?;
-        let organizations = rows.column_by_name("organization_id");
-        let organizations = organizations.and_then(|column| column.as_string_opt::<i32>());
-        let organizations =
-            organizations.ok_or_else(|| Error::internal("late rows name no organization"))?;
-        let mut places: BTreeMap<NaiveDate, Vec<u64>> = BTreeMap::new();
-        for ((row, time), id) in (0_u64..).zip(event_times(&rows)).zip(organizations.iter()) {
-            let date = queries.directory().usage_date(id.unwrap_or_default(), time);
-            if (filter.date_from..=filter.date_to).contains(&date) {
-                places.entry(date).or_default().push(row);
-            }
-        }
-        let day = |(date, places): (NaiveDate, Vec<u64>)| {
-            let rows = take_record_batch(&rows, &UInt64Array::from(places));
-            Ok((date, rows.internal("sorting late events by their days")?))
-        };
-        places.into_iter().map(day).collect()
     }
 }
 
@@ -126,17 +95,25 @@ fn details_of(request: &RepriceRequest) -> Value {
     })
 }
 
-/// A day's rows in the order of recording: what came late was recorded after
-/// the day was closed.
-fn with_late(rows: RecordBatch, late: Option<RecordBatch>) -> Result<RecordBatch> {
-    let Some(late) = late else { return Ok(rows) };
-    let both = concat_batches(&usage_events_schema(), [&rows, &late]);
-    both.internal("adding late events to their day")
+/// Judges the events among `rows`, and, unless it is a dry run, writes what
+/// changes.
+async fn reprice_rows(
+    repricing: &Repricing,
+    correction: &Correction<'_>,
+    rows: &RecordBatch,
+    dry_run: bool,
+    report: &mut RepriceReport,
+) -> Result<()> {
+    let changes = judge_rows(repricing, rows, report)?;
+    if !dry_run && !changes.is_empty() {
+        correction.recost(rows, changes).await?;
+    }
+    Ok(())
 }
 
 /// Judges the current events among `rows`, adds each to `report`, and answers
 /// those whose costs change.
-fn judge_day(
+fn judge_rows(
     repricing: &Repricing,
     rows: &RecordBatch,
     report: &mut RepriceReport,

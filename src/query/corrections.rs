@@ -4,14 +4,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{RecordBatch, TimestampMicrosecondArray};
+use arrow::array::{AsArray, RecordBatch, TimestampMicrosecondArray};
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
 use datafusion::common::ScalarValue;
 
 use super::Queries;
 use super::measures::days_of_date;
 use super::usage::{conform, filter_parameters, run, text_list};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::flush::View;
 use crate::model::usage_events_schema;
 use crate::rollup::UsageFilter;
@@ -116,6 +116,22 @@ const READING: &str = "reading the events to correct";
 fn midnight(date: NaiveDate) -> ScalarValue {
     let time: DateTime<Utc> = date.and_time(NaiveTime::MIN).and_utc();
     ScalarValue::TimestampMicrosecond(Some(time.timestamp_micros()), Some("UTC".into()))
+}
+
+/// The identity of each of these `usage_events` rows.
+pub fn event_names(rows: &RecordBatch) -> Result<Vec<EventName>> {
+    let texts = ["organization_id", "source", "event_id"].map(|name| {
+        let column = rows.column_by_name(name).and_then(|column| column.as_string_opt::<i32>());
+        column.ok_or_else(|| Error::internal(format!("rows have no {name}")))
+    });
+    let [organizations, sources, event_ids] = texts;
+    let (organizations, sources, event_ids) = (organizations?, sources?, event_ids?);
+    let name = |row| EventName {
+        organization_id: organizations.value(row).to_owned(),
+        source: sources.value(row).to_owned(),
+        event_id: event_ids.value(row).to_owned(),
+    };
+    Ok((0..rows.num_rows()).map(name).collect())
 }
 
 /// The event times of `usage_events` rows.

@@ -49,7 +49,7 @@ pub use compare::Comparison;
 pub use conversation::{
     Conversation, ConversationEvent, ConversationRequest, EventPosition, unknown_conversation,
 };
-pub use corrections::{EventName, event_times};
+pub use corrections::{EventName, event_names, event_times};
 pub use export::{ExportRequest, ExportRows};
 pub use list::{Item, ListRequest, Page, Position, SORT_NAMES, Step};
 pub use measures::Measures;

@@ -109,23 +109,23 @@ impl World {
         }
     }
 
-    /// Of each request the first one of the highest precedence.
+    /// Of each request all events of one source: the one of the highest
+    /// precedence, and of equals the one that came first.
     pub(super) fn counted(&self) -> Vec<&Seen> {
         let mut best: BTreeMap<&str, &Seen> = BTreeMap::new();
-        let mut counted = Vec::new();
         for event in &self.arrived {
-            match &event.request {
-                None => counted.push(event),
-                Some(request) => {
-                    let best = best.entry(request).or_insert(event);
-                    if event.rank() < best.rank() {
-                        *best = event;
-                    }
+            if let Some(request) = &event.request {
+                let best = best.entry(request).or_insert(event);
+                if event.rank() < best.rank() {
+                    *best = event;
                 }
             }
         }
-        counted.extend(best.into_values());
-        counted
+        let counts = |event: &&Seen| {
+            let best = event.request.as_deref().and_then(|request| best.get(request));
+            best.is_none_or(|best| best.source == event.source)
+        };
+        self.arrived.iter().filter(counts).collect()
     }
 
     /// Compares every sum, count and time with the model, and `verify`.

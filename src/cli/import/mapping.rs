@@ -4,45 +4,7 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use crate::error::{Error, Result};
-
-/// The event fields that a column may be. The wire accepts the same names.
-const FIELDS: [&str; 27] = [
-    "event_id",
-    "source",
-    "event_time",
-    "timestamp",
-    "organization_id",
-    "team_id",
-    "department",
-    "user_id",
-    "api_key_id",
-    "conversation_id",
-    "provider",
-    "api_key_provider",
-    "model_name",
-    "model",
-    "status",
-    "topic",
-    "input_tokens",
-    "cache_read_tokens",
-    "cache_write_tokens",
-    "cache_write_1h_tokens",
-    "output_tokens",
-    "reasoning_tokens",
-    "actual_api_cost",
-    "charged_cost",
-    "total_cost",
-    "duration_ms",
-    "tags",
-];
-
-/// Second names of fields, and the field.
-const ALIASES: [(&str, &str); 4] = [
-    ("timestamp", "event_time"),
-    ("api_key_provider", "provider"),
-    ("model", "model_name"),
-    ("total_cost", "charged_cost"),
-];
+use crate::ingest::{event_field, event_field_names};
 
 /// Prefix of a field that is one tag.
 const TAG_PREFIX: &str = "tags.";
@@ -89,16 +51,12 @@ impl FieldName {
         if let Some(tag) = name.strip_prefix(TAG_PREFIX).filter(|tag| !tag.is_empty()) {
             return Ok(Self::Tag(tag.to_owned()));
         }
-        let canonical =
-            ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, field)| field);
-        FIELDS.iter().find(|field| **field == canonical).map(|field| Self::Field(field)).ok_or_else(
-            || {
-                Error::invalid(format!(
-                    "{name} is no event field; use one of {}, tags.NAME",
-                    FIELDS.join(", ")
-                ))
-            },
-        )
+        event_field(name).map(Self::Field).ok_or_else(|| {
+            Error::invalid(format!(
+                "{name} is no event field; use one of {}, tags.NAME",
+                event_field_names().join(", ")
+            ))
+        })
     }
 }
 
@@ -156,5 +114,23 @@ impl Mapping {
     /// A text that is the same for the same mapping.
     pub(super) fn fingerprint(&self) -> String {
         format!("{self:?}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_field_of_the_wire_can_be_a_column_by_each_of_its_names() {
+        let mapping = Mapping::default();
+        for name in event_field_names() {
+            let field = FieldName::Field(event_field(name).expect("a field"));
+            assert_eq!(mapping.field_of(name), Some(field.clone()), "{name}");
+            let mapped = Mapping::new(&[Assignment::new("column", name)], &[]).expect("a mapping");
+            assert_eq!(mapped.field_of("column"), Some(field), "{name}");
+        }
+        assert_eq!(mapping.field_of("request_id"), Some(FieldName::Field("request_id")));
+        assert_eq!(mapping.field_of("model"), Some(FieldName::Field("model_name")));
     }
 }

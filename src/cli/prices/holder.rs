@@ -1,7 +1,9 @@
 //! Who keeps the price lists: this process, or the server that holds the data
 //! folder.
 
+use crate::access::Principal;
 use crate::api::{ActivationAnswer, PriceVersions, PutAnswer};
+use crate::app::App;
 use crate::cli::Session;
 use crate::cli::target::Target;
 use crate::error::{Error, Result};
@@ -37,14 +39,20 @@ impl PriceHolder {
     /// Stores a list; answers whether it is new.
     pub(super) async fn import(&self, version: &str, text: &str) -> Result<bool> {
         match &self.0 {
-            Target::Local(app) => match app.prices().import(version, text)? {
-                Imported::Stored => Ok(true),
-                Imported::AlreadyThere => Ok(false),
-                Imported::Differs(difference) => Err(Error::invalid(format!(
-                    "the price list {version} is there already and says otherwise; a list never \
-                     changes, since events name it: take another name\n{difference}"
-                ))),
-            },
+            Target::Local(app) => {
+                let stored = match app.prices().import(version, text)? {
+                    Imported::Stored => true,
+                    Imported::AlreadyThere => false,
+                    Imported::Differs(difference) => {
+                        return Err(Error::invalid(format!(
+                            "the price list {version} is there already and says otherwise; a list \
+                             never changes, since events name it: take another name\n{difference}"
+                        )));
+                    }
+                };
+                write_down(app, "prices.put", &format!("prices/{version}")).await?;
+                Ok(stored)
+            }
             Target::Server(remote) => {
                 let answer = remote.put(&format!("/api/prices/{version}"), text.to_owned()).await?;
                 Ok(answer.json::<PutAnswer>().await?.stored)
@@ -55,7 +63,11 @@ impl PriceHolder {
     /// Makes a list active; answers whether it was not before.
     pub(super) async fn activate(&self, version: &str) -> Result<bool> {
         match &self.0 {
-            Target::Local(app) => app.prices().activate(version),
+            Target::Local(app) => {
+                let changed = app.prices().activate(version)?;
+                write_down(app, "prices.activate", &format!("prices/{version}/activate")).await?;
+                Ok(changed)
+            }
             Target::Server(remote) => {
                 let path = format!("/api/prices/{version}/activate");
                 let answer = remote.post(&path, &serde_json::Value::Null).await?;
@@ -67,4 +79,10 @@ impl PriceHolder {
     pub(super) async fn close(self) -> Result<()> {
         self.0.close().await
     }
+}
+
+/// The line of the audit log that the route of the same act writes.
+async fn write_down(app: &App, action: &str, subject: &str) -> Result<()> {
+    let audit = Principal::operator().audit(action, subject, serde_json::json!({}));
+    app.directory()?.append_audit(&audit).await
 }

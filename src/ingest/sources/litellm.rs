@@ -16,6 +16,7 @@ use std::borrow::Cow;
 use chrono::{DateTime, SecondsFormat, Utc};
 
 use self::cost::Cost;
+use super::answer_id::is_unique;
 use super::object::Object;
 use super::tags::Tags;
 use super::usage::token_counts;
@@ -242,12 +243,12 @@ fn counted(usage: &Object<'_>, name: &str) -> Result<Option<TokenCounts>, Reject
     Ok(tokens.filter(|tokens| tokens.total() > 0))
 }
 
-/// Whether an answer's id is the provider's. LiteLLM invents `chatcmpl-<UUID>`
-/// where the provider sent none, repeats its call id where there was no
-/// answer, and marks a hit of its own cache.
+/// Whether an answer's id names a call of the provider. LiteLLM invents
+/// `chatcmpl-<UUID>` where the provider sent none, repeats its call id where
+/// there was no answer, and marks a hit of its own cache.
 fn is_provider_id(id: &str) -> bool {
     let end = id.strip_prefix("chatcmpl-").unwrap_or(id);
-    uuid::Uuid::try_parse(end).is_err() && !id.contains("_cache_hit")
+    uuid::Uuid::try_parse(end).is_err() && !id.contains("_cache_hit") && is_unique(id)
 }
 
 fn rfc3339(time: DateTime<Utc>) -> String {

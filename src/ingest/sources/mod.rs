@@ -2,6 +2,7 @@
 //! by pure functions. What a draft says is judged by the same rules, whatever
 //! source it came from.
 
+mod answer_id;
 pub(super) mod claude_code_transcript;
 mod cloud_events;
 mod litellm;
@@ -55,6 +56,15 @@ pub(super) struct Draft<'a> {
 }
 
 impl SourceFormat {
+    /// Whether an organization may be named by a word: see
+    /// [`organization_id_of`].
+    pub fn takes_organization_names(self) -> bool {
+        match self {
+            Self::Native | Self::CloudEvents | Self::CloudEventBinary => false,
+            Self::OtlpLogs(_) | Self::OtlpTraces(_) | Self::OtlpMetrics(_) | Self::LiteLlm => true,
+        }
+    }
+
     /// The drafts of a payload; of one that holds too many events only a few
     /// more than `limits` allow. Fails as a whole only when the payload cannot
     /// be taken apart at all; a payload without any event has no drafts.

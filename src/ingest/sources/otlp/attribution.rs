@@ -137,8 +137,9 @@ pub(super) fn set_duration(wire: &mut WireEvent<'_>, entry: &Entry<'_>, name: &s
 pub(super) fn set_cost(wire: &mut WireEvent<'_>, cost: Option<&Value>, classes: &Classes) {
     let Some(cost) = cost.filter(|cost| cost.text().is_some()) else { return };
     let significand = cost.text().unwrap_or_default().split(['e', 'E']).next();
-    let zero =
-        significand.is_some_and(|digits| digits.bytes().all(|byte| matches!(byte, b'0' | b'.')));
+    // A float may be zero with a sign.
+    let digits = significand.map(|digits| digits.strip_prefix('-').unwrap_or(digits));
+    let zero = digits.is_some_and(|digits| digits.bytes().all(|byte| matches!(byte, b'0' | b'.')));
     if !(zero && classes.is_any()) {
         wire.set(Field::ActualApiCost, cost.literal());
     }

@@ -6,6 +6,7 @@ use super::record::{Entry, Span, Value};
 use super::usage::{Classes, Counts};
 use crate::ingest::field::Field;
 use crate::ingest::rejected::{RejectReason, Rejection};
+use crate::ingest::sources::answer_id::is_unique;
 use crate::ingest::wire::WireEvent;
 
 /// Operations that are one call of a model. Everything else (`invoke_agent`,
@@ -120,14 +121,16 @@ fn classes(counts: &mut Counts, entry: &Entry<'_>, span: &Span) -> Classes {
 fn set_facts(wire: &mut WireEvent<'_>, entry: &Entry<'_>, span: &Span) {
     wire.set_text(Field::EventId, &format!("{}{}", span.trace_id, span.span_id));
     for (field, names) in [
-        (Field::RequestId, ["gen_ai.response.id"].as_slice()),
-        (Field::ConversationId, &["gen_ai.conversation.id"]),
+        (Field::ConversationId, ["gen_ai.conversation.id"].as_slice()),
         // What answered is what is billed.
         (Field::ModelName, &["gen_ai.response.model", "gen_ai.request.model"]),
     ] {
         if let Some(text) = entry.text(names) {
             wire.set_text(field, text);
         }
+    }
+    if let Some(id) = entry.text(&["gen_ai.response.id"]).filter(|id| is_unique(id)) {
+        wire.set_text(Field::RequestId, id);
     }
     if let Some(provider) = entry.text(&["gen_ai.provider.name", "gen_ai.system"]) {
         wire.set_text(Field::Provider, &provider_of(provider));

@@ -69,7 +69,7 @@ fn only_spans_that_are_one_call_of_a_model_count() {
     assert_eq!(ids, expected, "neither the agent, nor the tool, nor the call that failed");
     let [openai, anthropic, legacy, embeddings] = events.as_slice() else { panic!("{events:?}") };
     assert_eq!(openai.model_name, "gpt-4o-2024-08-06");
-    assert_eq!(openai.request_id.as_deref(), Some("chatcmpl-1"));
+    assert_eq!(openai.request_id, None, "chatcmpl-1 may name many calls");
     assert_eq!(openai.conversation_id.as_deref(), Some("conv-1"));
     assert_eq!((openai.duration_ms, openai.status), (Some(1500), Status::Completed));
     assert_eq!(openai.api_key_id.as_deref(), Some("key-prod"));

@@ -106,6 +106,11 @@ fn a_cost_of_zero_for_a_call_with_tokens_is_unknown() {
     let unpriced = json!({"cost_usd": 0.0, "model": "house-model"});
     let event = only_event(prepared(JSON_LOGS, &claude(&unpriced)));
     assert_eq!(event.actual_api_cost, None);
+    for zero in [json!("-0"), json!(-0.0), json!("-0.0e5"), json!("0.00")] {
+        let said = json!({"cost_usd": zero, "model": "house-model"});
+        let event = only_event(prepared(JSON_LOGS, &claude(&said)));
+        assert_eq!(event.actual_api_cost, None, "{said}");
+    }
     let listed = only_event(prepared(JSON_LOGS, &claude(&json!({"cost_usd": "0"}))));
     // 10 × 3 + 5 × 15 = 105
     assert_eq!(listed.actual_api_cost.map(|cost| cost.to_string()).as_deref(), Some("0.000105"));
