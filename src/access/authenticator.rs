@@ -137,6 +137,11 @@ impl Authenticator {
         Ok(ScramVerifier { salt, salted_password: made_up("password").to_vec() })
     }
 
+    /// Whether there is a token of this id, or was one that is still listed.
+    pub fn knows_token(&self, token_id: &str) -> Result<bool> {
+        Ok(self.snapshot()?.tokens.contains_key(token_id))
+    }
+
     /// Whose token it is that SCRAM found right.
     pub fn token_principal(&self, token_id: &str) -> Result<Arc<Principal>> {
         let snapshot = self.snapshot()?;

@@ -84,8 +84,10 @@ pub(super) async fn log_in(
             if let Err(fault) = &checked
                 && fault.code == "28P01"
             {
+                metrics::counter!("spendlake_refused_credentials_total", "what" => "login.refuse")
+                    .increment(1);
                 door.attempts.failed(address, Instant::now());
-                (door.audit)(refused(user, address));
+                (door.audit)(refused(door.known_token(user), address));
             }
             checked?;
             User::Token(user.clone())
@@ -122,13 +124,18 @@ fn check_database(start: &Start, user: &str) -> Outcome<()> {
     }
 }
 
-fn refused(user: &str, address: IpAddr) -> Audit {
-    let actor: String = user.chars().take(64).collect();
+/// Who did not get in is known by the address only: what was typed as the user
+/// may be the token itself, or somebody else's name.
+fn refused(token_id: Option<&str>, address: IpAddr) -> Audit {
+    let mut details = json!({"address": address.to_string()});
+    if let Some(id) = token_id {
+        details["token_id"] = id.into();
+    }
     Audit {
-        actor,
+        actor: format!("address/{address}"),
         action: "login.refuse".to_owned(),
         subject: "postgresql".to_owned(),
-        details: json!({"address": address.to_string()}),
+        details,
     }
 }
 
@@ -203,6 +210,11 @@ pub(super) fn fatal(fault: Fault) -> Fault {
 }
 
 impl PgDoor {
+    /// The user, where it is the id of a token.
+    fn known_token<'a>(&self, user: &'a str) -> Option<&'a str> {
+        self.logins.knows(user).unwrap_or(false).then_some(user)
+    }
+
     /// Who the user is now: a token that was revoked or has expired since is
     /// told so, and its connection ends.
     pub(super) fn principal(&self, user: &User) -> Outcome<Arc<Principal>> {

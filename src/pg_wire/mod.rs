@@ -68,6 +68,9 @@ pub trait Logins: fmt::Debug + Send + Sync {
     /// one as well, that nothing fits.
     fn scram(&self, token_id: &str) -> Result<ScramVerifier>;
 
+    /// Whether there is a token of this id, or was one.
+    fn knows(&self, token_id: &str) -> Result<bool>;
+
     /// Whose the token is now; `Unauthenticated` once it does not hold any more.
     fn principal(&self, token_id: &str) -> Result<Arc<Principal>>;
 }
@@ -75,6 +78,10 @@ pub trait Logins: fmt::Debug + Send + Sync {
 impl Logins for Authenticator {
     fn scram(&self, token_id: &str) -> Result<ScramVerifier> {
         Self::scram(self, token_id)
+    }
+
+    fn knows(&self, token_id: &str) -> Result<bool> {
+        self.knows_token(token_id)
     }
 
     fn principal(&self, token_id: &str) -> Result<Arc<Principal>> {

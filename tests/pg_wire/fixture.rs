@@ -63,6 +63,10 @@ impl Logins for TestLogins {
         Ok(ScramVerifier { salt, salted_password })
     }
 
+    fn knows(&self, id: &str) -> Result<bool> {
+        Ok(self.tokens.contains_key(id))
+    }
+
     fn principal(&self, id: &str) -> Result<Arc<Principal>> {
         let revoked = self.revoked.lock().expect("a lock").contains(id);
         let found = self.tokens.get(id).filter(|_| !revoked);
