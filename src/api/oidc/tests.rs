@@ -171,6 +171,7 @@ async fn another_browser_gets_no_session() {
         let answer = server.get(&path, cookie).await;
         assert_eq!((answer.status, answer.cookie("spendlake")), (400, None));
     }
+    assert_eq!(server.audit().await.len(), 1, "however often it is tried");
 }
 
 #[tokio::test]
