@@ -86,8 +86,9 @@ pub(super) async fn log_in(
             {
                 metrics::counter!("spendlake_refused_credentials_total", "what" => "login.refuse")
                     .increment(1);
-                door.attempts.failed(address, Instant::now());
-                (door.audit)(refused(door.known_token(user), address));
+                if door.attempts.failed(address, Instant::now()) {
+                    (door.audit)(refused(door.known_token(user), address));
+                }
             }
             checked?;
             User::Token(user.clone())
