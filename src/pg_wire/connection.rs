@@ -21,9 +21,6 @@ use super::settings::Settings;
 use super::startup::{Opening, Start, open, options};
 use super::wire::Wire;
 
-/// How long a transaction may do nothing: its snapshot keeps rows in memory.
-const TRANSACTION_IDLE_MAX: Duration = Duration::from_secs(600);
-
 /// A client that logged in.
 pub(super) struct Connection {
     pub(super) wire: Wire,
@@ -134,12 +131,10 @@ impl Connection {
     /// their place for too long give it up.
     async fn next(&mut self, stop: &CancellationToken) -> Outcome<Option<Message>> {
         let in_transaction = self.session.transaction.status != TransactionStatus::Idle;
-        let idle = if in_transaction {
-            self.door.idle_time_max.min(TRANSACTION_IDLE_MAX)
-        } else {
-            self.door.idle_time_max
-        };
+        let idle = self.door.idle_time_max;
         let deadline = Instant::now() + idle;
+        let most = self.door.transaction_time_max;
+        let overdue = self.session.transaction.since.map(|since| since + most);
         loop {
             let portal = self.session.expires();
             tokio::select! {
@@ -147,6 +142,11 @@ impl Connection {
                 () = stop.cancelled() => {
                     let message = "terminating connection: the server is stopping";
                     return Err(Fault::fatal("57P01", message));
+                }
+                // Before the next message: one that comes in time every time
+                // would hold the view for good.
+                () = sleep_until(overdue.unwrap_or(deadline)), if overdue.is_some() => {
+                    return Err(too_old(most));
                 }
                 message = self.wire.message() => return message,
                 () = sleep_until(portal.unwrap_or(deadline)), if portal.is_some() => {
@@ -230,6 +230,15 @@ impl Connection {
     pub(super) fn end_guard(&self) {
         self.key.end();
     }
+}
+
+fn too_old(most: Duration) -> Fault {
+    let seconds = most.as_secs();
+    let message = format!(
+        "terminating connection: its transaction, or what it asked without a Sync, lasted for \
+         {seconds} seconds, the most allowed"
+    );
+    Fault::fatal("25P03", message)
 }
 
 fn too_idle(in_transaction: bool, idle: Duration) -> Fault {

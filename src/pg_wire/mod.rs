@@ -54,6 +54,8 @@ pub use startup::PgTls;
 
 /// How long statements that run may go on once the server stops.
 const STOP_TIME_MAX: Duration = Duration::from_secs(10);
+/// How long a transaction may last, or a view be held without one.
+const TRANSACTION_TIME_MAX: Duration = Duration::from_secs(600);
 /// How long to wait when no more connections can be accepted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -119,12 +121,13 @@ pub(crate) struct PgDoor {
     attempts: Attempts,
     idle_time_max: Duration,
     statement_time_max: Duration,
+    transaction_time_max: Duration,
 }
 
 /// A server of the PostgreSQL protocol.
 #[derive(Debug)]
 pub struct PgServer {
-    door: Arc<PgDoor>,
+    door: PgDoor,
     connections_max: usize,
 }
 
@@ -145,13 +148,22 @@ impl PgServer {
             attempts: Attempts::default(),
             idle_time_max: seconds(config.pg_idle_seconds_max),
             statement_time_max: seconds(config.query_seconds_max),
+            transaction_time_max: TRANSACTION_TIME_MAX,
         };
-        Self { door: Arc::new(door), connections_max: config.pg_connections_max }
+        Self { door, connections_max: config.pg_connections_max }
+    }
+
+    /// With transactions that last so long at most, for tests.
+    #[must_use]
+    pub fn with_transaction_time_max(mut self, most: Duration) -> Self {
+        self.door.transaction_time_max = most;
+        self
     }
 
     /// Serves connections of `listener` until `stop`; then lets what runs
     /// finish within a bounded time.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
+        let door = Arc::new(self.door);
         let places = Arc::new(Semaphore::new(self.connections_max));
         let mut connections = JoinSet::new();
         loop {
@@ -173,7 +185,7 @@ impl PgServer {
                 connections.spawn(refuse(tcp, self.connections_max));
                 continue;
             };
-            let (door, stop) = (Arc::clone(&self.door), stop.clone());
+            let (door, stop) = (Arc::clone(&door), stop.clone());
             let address = unmapped(peer.ip());
             connections.spawn(async move {
                 connection::serve(door, tcp, address, stop).await;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use spendlake::pg_wire::PgServer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_postgres::NoTls;
@@ -237,4 +238,24 @@ async fn an_idle_connection_ends() {
     let client = served.client().await;
     tokio::time::sleep(Duration::from_millis(1500)).await;
     assert!(client.simple_query("SELECT 1").await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_ends_however_often_something_is_asked_in_it() {
+    let short = Duration::from_secs(1);
+    let adjust = |server: PgServer| server.with_transaction_time_max(short);
+    let served = Served::serving(|_| {}, None, adjust).await;
+    let (client, other) = (served.client().await, served.client().await);
+    client.simple_query("BEGIN").await.expect("begun");
+    let begun = tokio::time::Instant::now();
+    let error = loop {
+        if let Err(error) = client.simple_query("SELECT 1").await {
+            break error;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(20), "it goes on");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    assert!(begun.elapsed() >= short);
+    assert!(client.is_closed() || code(&error) == "25P03", "{error:?}");
+    assert_eq!(column(&other, "SELECT 1").await, ["1"], "one without a transaction stays");
 }
