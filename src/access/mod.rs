@@ -29,6 +29,7 @@ mod randomness;
 mod reach;
 mod rotation;
 mod sessions;
+mod shares;
 mod snapshot;
 mod token;
 mod tokens;
@@ -58,6 +59,8 @@ pub use reach::{Reach, RowReach};
 pub use rotation::OVERLAP_SECONDS_DEFAULT;
 pub use sessions::{Login, SessionView, Visitor};
 pub use tokens::{MadeToken, TokenRequest, TokenView};
+
+pub(crate) use shares::{Share, Shares};
 
 #[cfg(test)]
 pub(crate) use randomness::SeededRandomness;

@@ -20,6 +20,7 @@ use super::session::Session;
 use super::settings::Settings;
 use super::startup::{Opening, Start, open, options};
 use super::wire::Wire;
+use crate::access::Share;
 
 /// A client that logged in.
 pub(super) struct Connection {
@@ -28,15 +29,16 @@ pub(super) struct Connection {
     pub(super) user: User,
     pub(super) session: Session,
     key: CancelKey,
+    _share: Option<Share>,
     /// After a fault of the extended protocol, until the next Sync.
     skips_to_sync: bool,
 }
 
-/// Serves one connection to its end.
+/// Serves one connection to its end; it is a newcomer until it logged in.
 pub(super) async fn serve(
     door: Arc<PgDoor>,
     tcp: tokio::net::TcpStream,
-    address: IpAddr,
+    (address, newcomer): (IpAddr, Share),
     stop: CancellationToken,
 ) {
     // Answers are small and each is waited for.
@@ -56,10 +58,12 @@ pub(super) async fn serve(
     let begun = tokio::time::timeout_at(deadline, begin(&mut wire, &door, &start, address)).await;
     let begun = begun.unwrap_or_else(|_| Err(Fault::fatal("08006", "the login took too long")));
     match begun {
-        Ok((user, session, key)) => {
+        Ok((user, session, key, share)) => {
+            drop(newcomer);
             wire.accept_long_messages();
+            let (_share, skips_to_sync) = (share, false);
             let mut connection =
-                Connection { wire, door, user, session, key, skips_to_sync: false };
+                Connection { wire, door, user, session, key, _share, skips_to_sync };
             connection.run(&stop).await;
             connection.wire.close().await;
         }
@@ -76,8 +80,8 @@ async fn begin(
     door: &Arc<PgDoor>,
     start: &Start,
     address: IpAddr,
-) -> Outcome<(User, Session, CancelKey)> {
-    let user = log_in(wire, door, start, address).await?;
+) -> Outcome<(User, Session, CancelKey, Option<Share>)> {
+    let (user, share) = log_in(wire, door, start, address).await?;
     let mut settings = Settings::new(user.name(), start.is_encrypted);
     for (name, value) in &start.parameters {
         match name.as_str() {
@@ -100,7 +104,7 @@ async fn begin(
     let ready = ReadyForQuery::new(TransactionStatus::Idle);
     wire.put(&PgWireBackendMessage::ReadyForQuery(ready))?;
     wire.flush().await?;
-    Ok((user, Session::new(settings), key))
+    Ok((user, Session::new(settings), key, share))
 }
 
 /// Tells the client the value of a setting.

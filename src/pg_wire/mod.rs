@@ -40,7 +40,8 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::access::{Authenticator, Principal, ScramVerifier};
+use crate::access::{Authenticator, Principal, ScramVerifier, Shares};
+use crate::api::ClientAddress;
 use crate::config::Config;
 use crate::directory::Audit;
 use crate::engine::Engine;
@@ -119,6 +120,8 @@ pub(crate) struct PgDoor {
     questions: Questions,
     cancels: Arc<Cancels>,
     attempts: Attempts,
+    /// Connections of each principal.
+    shares: Arc<Shares>,
     idle_time_max: Duration,
     statement_time_max: Duration,
     transaction_time_max: Duration,
@@ -146,6 +149,7 @@ impl PgServer {
             questions: Questions::new(),
             cancels: Arc::new(Cancels::default()),
             attempts: Attempts::default(),
+            shares: Shares::of(config.pg_connections_max),
             idle_time_max: seconds(config.pg_idle_seconds_max),
             statement_time_max: seconds(config.query_seconds_max),
             transaction_time_max: TRANSACTION_TIME_MAX,
@@ -165,6 +169,8 @@ impl PgServer {
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
         let door = Arc::new(self.door);
         let places = Arc::new(Semaphore::new(self.connections_max));
+        // Of each network, those that did not log in yet.
+        let newcomers = Shares::of(self.connections_max);
         let mut connections = JoinSet::new();
         loop {
             let accepted = tokio::select! {
@@ -181,14 +187,16 @@ impl PgServer {
                     continue;
                 }
             };
-            let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+            let address = unmapped(peer.ip());
+            let place = Arc::clone(&places).try_acquire_owned().ok();
+            let newcomer = newcomers.take(&ClientAddress(Some(address)).network());
+            let (Some(place), Some(newcomer)) = (place, newcomer) else {
                 connections.spawn(refuse(tcp, self.connections_max));
                 continue;
             };
             let (door, stop) = (Arc::clone(&door), stop.clone());
-            let address = unmapped(peer.ip());
             connections.spawn(async move {
-                connection::serve(door, tcp, address, stop).await;
+                connection::serve(door, tcp, (address, newcomer), stop).await;
                 drop(place);
             });
         }
@@ -210,7 +218,8 @@ async fn refuse(mut tcp: TcpStream, most: usize) {
     // Closing with something unread would take the answer back.
     let _ = tokio::time::timeout(ACCEPT_PAUSE, tcp.read(&mut [0; 1024])).await;
     let message = format!(
-        "{most} connections are open, the most allowed (pg_connections_max); try again later"
+        "{most} connections are open, or a quarter of them from one network that did not log in \
+         yet, the most allowed (pg_connections_max); try again later"
     );
     let mut wire = wire::Wire::new(Box::new(tcp));
     let _ = wire.put(&fault::Fault::fatal("53300", message).to_message());

@@ -233,6 +233,39 @@ async fn there_are_no_more_connections_than_the_setting_allows() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_token_has_a_quarter_of_the_connections() {
+    let served = Served::with(|config| config.pg_connections_max = 20, None).await;
+    let mut open = Vec::new();
+    for _ in 0..5 {
+        open.push(served.client().await);
+    }
+    let error = served.log_in(ANALYST, &token_of(ANALYST)).await.expect_err("refused");
+    assert_eq!(code(&error), "53300");
+    assert!(error.as_db_error().expect("an answer").message().contains("a quarter of"));
+    assert_eq!(column(&open[0], "SELECT 1").await, ["1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_says_nothing_is_gone_after_ten_seconds_and_keeps_a_quarter_at_most() {
+    let served = Served::with(|config| config.pg_connections_max = 16, None).await;
+    let mut silent = Vec::new();
+    for _ in 0..4 {
+        silent.push(TcpStream::connect(served.address).await.expect("connected"));
+    }
+    let begun = tokio::time::Instant::now();
+    let error = served.log_in(ANALYST, &token_of(ANALYST)).await.expect_err("refused");
+    assert_eq!(code(&error), "53300");
+    for mut one in silent {
+        let mut byte = [0];
+        let read = tokio::time::timeout(Duration::from_secs(15), one.read(&mut byte));
+        let read = read.await.expect("an end");
+        assert_eq!(read.unwrap_or(0), 0);
+    }
+    assert!(begun.elapsed() > Duration::from_secs(5));
+    served.client().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_idle_connection_ends() {
     let served = Served::with(|config| config.pg_idle_seconds_max = 1, None).await;
     let client = served.client().await;
