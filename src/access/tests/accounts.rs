@@ -1,5 +1,6 @@
 use super::*;
 use crate::access::{AccountChange, Login, Visitor};
+use crate::directory::IssuedSubject;
 
 fn change(change: impl FnOnce(&mut AccountChange)) -> AccountChange {
     let mut made = AccountChange::default();
@@ -46,7 +47,34 @@ async fn two_accounts_never_share_an_address() {
     };
     let operator = Principal::operator();
     let error = assert_kind(world.door.create_account(&operator, again).await, ErrorKind::Invalid);
-    assert!(error.to_string().contains("ada@example.com already"), "{error}");
+    assert!(error.to_string().contains("are in use"), "{error}");
+    assert!(!error.to_string().contains("ada@example.com"), "{error}");
+}
+
+#[tokio::test]
+async fn only_whoever_runs_the_platform_says_whom_a_provider_vouches_for() {
+    let world = World::new().await;
+    let request = |email: &str| AccountRequest {
+        email: email.to_owned(),
+        name: "Eve".to_owned(),
+        grants: vec![grant(Role::Analyst, over(ACME))],
+        password: None,
+        subject: Some(IssuedSubject { issuer: "issuer".to_owned(), subject: "eve".to_owned() }),
+    };
+    let admin = foreigner(grant(Role::OrganizationAdmin, over(ACME)));
+    let refused = world.door.create_account(&admin, request("eve@example.com")).await;
+    assert_kind(refused, ErrorKind::Forbidden);
+    let operator = Principal::operator();
+    world.door.create_account(&operator, request("eve@example.com")).await.expect("an account");
+    let again = world.door.create_account(&operator, request("other@example.com")).await;
+    let by_subject = assert_kind(again, ErrorKind::Invalid).to_string();
+    let again = AccountRequest {
+        subject: None,
+        password: Some(PASSWORD.to_owned()),
+        ..request("eve@example.com")
+    };
+    let by_email = world.door.create_account(&operator, again).await;
+    assert_eq!(assert_kind(by_email, ErrorKind::Invalid).to_string(), by_subject);
 }
 
 #[tokio::test]
