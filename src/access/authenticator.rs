@@ -245,10 +245,14 @@ impl Authenticator {
         if let Some(token) = init.filter(|token| bool::from(token.record.hash.ct_eq(&hash))) {
             return self.admit_token(&snapshot, token);
         }
-        match self.jwt_verifier.get() {
-            Some(verifier) => verifier.verify(text).await,
-            None => Err(refused("a JWT, and no identity provider is set up", "")),
+        let Some(verifier) = self.jwt_verifier.get() else {
+            return Err(refused("a JWT, and no identity provider is set up", ""));
+        };
+        let principal = verifier.verify(text).await?;
+        if self.snapshot()?.is_disabled(&principal) {
+            return Err(refused("a JWT of somebody whose account is disabled", principal.id()));
         }
+        Ok(principal)
     }
 
     fn admit_token(&self, snapshot: &Snapshot, token: &TokenEntry) -> Result<Arc<Principal>> {
