@@ -285,7 +285,9 @@ pub(super) fn visible<'a>(
     token.ok_or_else(|| unknown(id))
 }
 
-fn check_room(edit: &CredentialEdit, owner: Option<&str>) -> Result<()> {
+/// `LimitExceeded` where there is no room for one more. What was revoked, or
+/// has expired, takes none.
+pub(super) fn check_room(edit: &CredentialEdit, owner: Option<&str>) -> Result<()> {
     let now = edit.now();
     let holding = || edit.credentials().tokens().filter(move |token| why_not(token, now).is_none());
     let full = |count: usize, whose: &str| {
