@@ -190,6 +190,26 @@ async fn a_token_gives_on_no_scope_that_it_lacks() {
 }
 
 #[tokio::test]
+async fn a_token_has_no_role_that_its_scopes_empty_and_one_place_only() {
+    let world = World::new().await;
+    let operator = Principal::operator();
+    let with = |grants: [Grant; 2], scopes| TokenRequest {
+        grants: grants.to_vec(),
+        scopes,
+        ..request("several", super_admin())
+    };
+    let (reads, writes) = (grant(Role::Analyst, over(ACME)), grant(Role::Ingest, over(ACME)));
+    let emptied = with([reads.clone(), writes.clone()], Some(vec![Permission::RunSql]));
+    let error = assert_kind(world.door.create_token(&operator, emptied).await, ErrorKind::Invalid);
+    assert!(error.to_string().contains("leave nothing of what ingest over"), "{error}");
+    for other in [grant(Role::Analyst, over(BETA)), grant(Role::Analyst, Domain::Platform)] {
+        let made = world.door.create_token(&operator, with([reads.clone(), other], None)).await;
+        assert_kind(made, ErrorKind::Invalid);
+    }
+    world.door.create_token(&operator, with([reads, writes], None)).await.expect("one place");
+}
+
+#[tokio::test]
 async fn a_token_of_ones_own_ends_and_shrinks_with_its_owner() {
     let world = World::new().await;
     let account = world.account("ada@example.com", grant(Role::Analyst, over(ACME))).await;
