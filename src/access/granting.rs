@@ -79,6 +79,15 @@ pub(super) fn normalized(grants: Vec<Grant>) -> Result<Vec<Grant>> {
     Ok(known)
 }
 
+impl Grant {
+    /// The grant with its organization as the tables name it. What is no UUID
+    /// stays, and names no row.
+    pub(super) fn with_usual_ids(self) -> Self {
+        let usual = normalized_domain(self.domain());
+        usual.and_then(|domain| Self::new(self.role(), domain)).unwrap_or(self)
+    }
+}
+
 fn normalized_domain(domain: &Domain) -> Result<Domain> {
     let organization = |id: &str| {
         let uuid = uuid::Uuid::try_parse(id).map_err(|_| {
