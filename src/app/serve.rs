@@ -176,6 +176,7 @@ impl App {
         AccessDoor {
             authenticator: Arc::clone(&self.authenticator),
             cookies: cookies_of(&self.config),
+            offers_oidc: self.oidc.as_ref().is_some_and(|oidc| oidc.takes_people()),
         }
     }
 }

@@ -52,7 +52,11 @@ impl Server {
         authenticator.open(Arc::clone(&store)).await.expect("opened");
         let directory = DirectoryDoor::default();
         directory.set(Arc::clone(&store)).expect("once");
-        let access = AccessDoor { authenticator: Arc::clone(&authenticator), cookies };
+        let access = AccessDoor {
+            authenticator: Arc::clone(&authenticator),
+            cookies,
+            offers_oidc: oidc.is_some(),
+        };
         let door = OidcDoor { oidc, access, directory };
         let (router, _) = routes(door).split_for_parts();
         let router = router.with_state(());

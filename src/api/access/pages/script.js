@@ -23,6 +23,11 @@ function ownPath(address) {
     return null;
   }
 }
+const other = document.querySelector(".other a");
+if (other && target) {
+  const path = target.slice(location.origin.length);
+  other.href = `/api/oidc/login?return_to=${encodeURIComponent(path)}`;
+}
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
   said.textContent = "";
