@@ -253,6 +253,9 @@ async fn every_fault_has_its_sqlstate() {
     for (query, expected) in cases {
         assert_eq!(refusal(&client, query).await, expected, "{query}");
     }
+    let long = format!("SELECT 1 {}", " ".repeat(1 << 20));
+    assert_eq!(refusal(&client, &long).await, "54000");
+    assert_eq!(code(&client.prepare(&long).await.expect_err("refused")), "54000");
     assert_eq!(column(&client, "SELECT 1").await, ["1"]);
 }
 

@@ -71,6 +71,14 @@ impl Authenticator {
         let (email, name) = (checked_email(&request.email)?, checked_name(&request.name)?);
         let grants = normalized(request.grants)?;
         check_gives(caller, &grants)?;
+        if request.subject.is_some() && !runs_platform(caller) {
+            // The provider is everybody's: whoever named somebody of another
+            // organization would decide what that person may.
+            return Err(forbidden(
+                "issuer and subject are set by whoever runs the platform; leave them out and give \
+                 a password",
+            ));
+        }
         let subject = request.subject.map(checked_subject).transpose()?;
         if request.password.is_none() && subject.is_none() {
             return Err(Error::invalid(
@@ -235,12 +243,15 @@ pub(super) fn check_free(edit: &CredentialEdit, new: &AccountRecord) -> Result<(
         return Err(Error::new(ErrorKind::LimitExceeded, message));
     }
     let email = new.email.as_deref();
-    if let Some(email) = email.filter(|email| credentials.account_of_email(email).is_some()) {
-        return Err(Error::invalid(format!("there is an account of {email} already")));
-    }
     let subject = new.subject.as_ref();
-    if subject.is_some_and(|subject| credentials.account_of_subject(subject).is_some()) {
-        return Err(Error::invalid("there is an account of this issuer and subject already"));
+    let is_taken = email.is_some_and(|email| credentials.account_of_email(email).is_some())
+        || subject.is_some_and(|subject| credentials.account_of_subject(subject).is_some());
+    if is_taken {
+        // It may be of an organization that whoever asks knows nothing of.
+        return Err(Error::invalid(
+            "this account cannot be made: its email, or its issuer and subject, are in use; choose \
+             others, or ask whoever runs the platform",
+        ));
     }
     Ok(())
 }

@@ -137,6 +137,11 @@ impl Authenticator {
         Ok(ScramVerifier { salt, salted_password: made_up("password").to_vec() })
     }
 
+    /// Whether there is a token of this id, or was one that is still listed.
+    pub fn knows_token(&self, token_id: &str) -> Result<bool> {
+        Ok(self.snapshot()?.tokens.contains_key(token_id))
+    }
+
     /// Whose token it is that SCRAM found right.
     pub fn token_principal(&self, token_id: &str) -> Result<Arc<Principal>> {
         let snapshot = self.snapshot()?;
@@ -240,10 +245,14 @@ impl Authenticator {
         if let Some(token) = init.filter(|token| bool::from(token.record.hash.ct_eq(&hash))) {
             return self.admit_token(&snapshot, token);
         }
-        match self.jwt_verifier.get() {
-            Some(verifier) => verifier.verify(text).await,
-            None => Err(refused("a JWT, and no identity provider is set up", "")),
+        let Some(verifier) = self.jwt_verifier.get() else {
+            return Err(refused("a JWT, and no identity provider is set up", ""));
+        };
+        let principal = verifier.verify(text).await?;
+        if self.snapshot()?.is_disabled(&principal) {
+            return Err(refused("a JWT of somebody whose account is disabled", principal.id()));
         }
+        Ok(principal)
     }
 
     fn admit_token(&self, snapshot: &Snapshot, token: &TokenEntry) -> Result<Arc<Principal>> {

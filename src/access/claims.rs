@@ -209,7 +209,7 @@ impl GrantTemplate {
                 Domain::User { organization_id: fill(organization_id)?, user_id: fill(user_id)? }
             }
         };
-        Grant::new(self.0.role(), domain).ok()
+        Grant::new(self.0.role(), domain).ok().map(Grant::with_usual_ids)
     }
 }
 
@@ -281,7 +281,7 @@ impl ClaimRules {
     fn grants(&self, claims: &Claims) -> Result<Vec<Grant>> {
         let fitting = self.mappings.iter().filter(|mapping| mapping.fits(claims));
         let mut grants: Vec<_> = fitting.filter_map(|mapping| mapping.grant.fill(claims)).collect();
-        grants.extend(self.trusted_grants(claims)?);
+        grants.extend(self.trusted_grants(claims)?.into_iter().map(Grant::with_usual_ids));
         grants.sort_unstable();
         grants.dedup();
         if grants.len() > GRANTS_MAX {

@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -55,6 +56,8 @@ struct Pending {
     code_verifier: String,
     return_to: String,
     began_at: DateTime<Utc>,
+    /// Whether another browser tried to end it: that is told once.
+    was_tried: AtomicBool,
 }
 
 /// Where to send a browser that begins a login.
@@ -108,14 +111,15 @@ pub struct LoggedIn {
 pub struct FailedLogin {
     /// What the person is told.
     pub error: Error,
-    /// Whether it was under way at all. Anybody can send an answer to a login
-    /// that nobody began, as often as they like.
-    pub was_begun: bool,
+    /// Whether it is to be written down. Anybody can send an answer to a login
+    /// that nobody began, or that another browser did, as often as they like:
+    /// of the one nothing is written, of the other one line.
+    pub is_news: bool,
 }
 
 impl From<Error> for FailedLogin {
     fn from(error: Error) -> Self {
-        Self { error, was_begun: true }
+        Self { error, is_news: true }
     }
 }
 
@@ -157,6 +161,7 @@ impl CodeFlow {
             code_verifier,
             return_to,
             began_at: self.clock.now(),
+            was_tried: AtomicBool::new(false),
         };
         self.pending.insert(state, Arc::new(pending));
         Ok(BegunLogin { location: location.into(), browser_secret })
@@ -205,11 +210,12 @@ impl CodeFlow {
         // Looked at before the login is taken away: whoever follows the link
         // without the browser (a scanner of messages) ends nobody's login.
         if !bool::from(shown.ct_eq(&known.browser)) {
-            return Err(Error::invalid(
+            let error = Error::invalid(
                 "this login was begun by another browser, or this one did not keep its cookie; log \
                  in again, and allow cookies of this server",
-            )
-            .into());
+            );
+            let is_news = !known.was_tried.swap(true, Ordering::Relaxed);
+            return Err(FailedLogin { error, is_news });
         }
         let pending = self.pending.remove(state).ok_or_else(not_under_way)?;
         let age = self.clock.now() - pending.began_at;
@@ -272,7 +278,7 @@ fn not_under_way() -> FailedLogin {
     let error = Error::invalid(
         "this login is not known here: it was finished or began too long ago; log in again",
     );
-    FailedLogin { error, was_begun: false }
+    FailedLogin { error, is_news: false }
 }
 
 fn code_of(answer: &LoginAnswer) -> Result<&str> {

@@ -79,6 +79,15 @@ pub(super) fn normalized(grants: Vec<Grant>) -> Result<Vec<Grant>> {
     Ok(known)
 }
 
+impl Grant {
+    /// The grant with its organization as the tables name it. What is no UUID
+    /// stays, and names no row.
+    pub(super) fn with_usual_ids(self) -> Self {
+        let usual = normalized_domain(self.domain());
+        usual.and_then(|domain| Self::new(self.role(), domain)).unwrap_or(self)
+    }
+}
+
 fn normalized_domain(domain: &Domain) -> Result<Domain> {
     let organization = |id: &str| {
         let uuid = uuid::Uuid::try_parse(id).map_err(|_| {
@@ -114,7 +123,8 @@ fn normalized_domain(domain: &Domain) -> Result<Domain> {
 }
 
 /// The scopes of a new token: those that are named, else all that its maker
-/// has. `Invalid` where they leave nothing of the grants.
+/// has. `Invalid` where they leave nothing of a grant: it would be shown as a
+/// role that the token never has.
 pub(super) fn scopes_of(
     named: Option<&[Permission]>,
     maker: &Principal,
@@ -122,15 +132,29 @@ pub(super) fn scopes_of(
 ) -> Result<Permissions> {
     let scopes = named.map_or(maker.scopes(), Permissions::of);
     let given = |grant: &Grant| grant.role().permissions().and(scopes) != Permissions::default();
-    if grants.iter().any(given) {
-        return Ok(scopes);
-    }
+    let Some(empty) = grants.iter().find(|grant| !given(grant)) else { return Ok(scopes) };
     let names: Vec<_> = scopes.iter().map(Permission::scope).collect();
     Err(Error::invalid(format!(
-        "the scopes [{}] leave nothing of what the roles allow; name one that a role has, or none \
-         to narrow nothing",
-        names.join(", ")
+        "the scopes [{}] leave nothing of what {} allows; name one that the role has, or leave the \
+         role out",
+        names.join(", "),
+        in_words(empty)
     )))
+}
+
+/// `Invalid` where the grants of one token are over several organizations, or
+/// over one and the platform: whoever runs one of them could not see all that
+/// is done with it.
+pub(super) fn check_one_place(grants: &[Grant]) -> Result<()> {
+    let mut places = grants.iter().map(|grant| grant.domain().organization_id());
+    let first = places.next();
+    if places.all(|place| Some(place) == first) {
+        return Ok(());
+    }
+    Err(Error::invalid(
+        "the roles of a token are all over one organization, or all over the platform; make a \
+         token for each",
+    ))
 }
 
 /// What is left of `grants` for something that belongs to `owner`: an owner

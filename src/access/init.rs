@@ -11,9 +11,11 @@ use super::accounts::{check_free, checked_email};
 use super::audits::audit;
 use super::authenticator::{Authenticator, INIT_TOKEN_ID};
 use super::credential::{NewSession, SessionOwner};
+use super::granting::makes_super_admin;
+use super::permission::Permissions;
 use super::principal::Principal;
 use super::sessions::Visitor;
-use super::snapshot::stored_grants;
+use super::snapshot::{grants_of, stored_grants};
 use super::token;
 use super::tokens::checked_name;
 use crate::config::{Config, Secret};
@@ -212,6 +214,7 @@ impl Authenticator {
 
     async fn bring_in_account(&self, email: String, password: &str) -> Result<()> {
         let known = self.snapshot()?.account_of_email(&email).map(|account| account.record.clone());
+        check_is_ours(known.as_deref(), &email)?;
         let before = known.as_ref().and_then(|known| known.initial_password_hash.as_deref());
         if before.is_some() && self.passwords.fits(password, before).await? {
             // The same value again: what was done to the account since stays done.
@@ -225,6 +228,7 @@ impl Authenticator {
         };
         let grants = super_admin()?;
         let stored = self.store()?.edit_credentials(move |edit| {
+            check_is_ours(edit.credentials().account(&id).map(AsRef::as_ref), &email)?;
             bring_in_account(edit, &id, email, hash, grants);
             Ok(())
         });
@@ -246,6 +250,25 @@ impl Authenticator {
         *self.setup_code.lock().unwrap_or_else(PoisonError::into_inner) = Some(code);
         Ok(())
     }
+}
+
+/// `Invalid` where the account of the settings' address is somebody else's:
+/// whoever made it first, by an organization's admin say, would become a super
+/// admin. One that a provider vouches for would be opened by more than the
+/// password.
+fn check_is_ours(known: Option<&AccountRecord>, email: &str) -> Result<()> {
+    let Some(known) = known else { return Ok(()) };
+    let grants = grants_of(&known.grants, "account", &known.id);
+    let is_ours =
+        known.initial_password_hash.is_some() || makes_super_admin(&grants, Permissions::ALL);
+    if is_ours && known.subject.is_none() {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "init_admin_email is {email}, and there is an account of that address which these settings \
+         did not make; it is not made a super admin: name another address, or leave the setting \
+         out and make one with `spendlake account create`"
+    )))
 }
 
 fn bring_in_account(

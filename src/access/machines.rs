@@ -109,7 +109,12 @@ impl JwtVerifier for Machines {
 /// What tells somebody apart from everybody else, for good: a subject is
 /// unique within its issuer (OpenID Connect Core 1.0, section 2).
 pub(super) fn principal_id(issuer: &str, claims: &Claims) -> String {
-    format!("{issuer}#{}", claims.text("sub").unwrap_or_default())
+    subject_id(issuer, claims.text("sub").unwrap_or_default())
+}
+
+/// The same, of an account that names both.
+pub(super) fn subject_id(issuer: &str, subject: &str) -> String {
+    format!("{issuer}#{subject}")
 }
 
 fn unauthenticated(fault: TokenFault) -> Error {

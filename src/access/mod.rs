@@ -30,6 +30,7 @@ mod randomness;
 mod reach;
 mod rotation;
 mod sessions;
+mod shares;
 mod snapshot;
 mod token;
 mod tokens;
@@ -60,6 +61,8 @@ pub use reach::{Reach, RowReach};
 pub use rotation::OVERLAP_SECONDS_DEFAULT;
 pub use sessions::{Login, SessionView, Visitor};
 pub use tokens::{MadeToken, TokenRequest, TokenView};
+
+pub(crate) use shares::{Share, Shares};
 
 #[cfg(test)]
 pub(crate) use randomness::SeededRandomness;

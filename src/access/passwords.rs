@@ -35,13 +35,14 @@ const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$\
 #[derive(Debug)]
 pub(super) struct Passwords {
     randomness: Arc<dyn Randomness>,
-    turns: Semaphore,
-    waiting: Semaphore,
+    turns: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
 }
 
 impl Passwords {
     pub(super) fn new(randomness: Arc<dyn Randomness>) -> Self {
-        let (turns, waiting) = (Semaphore::new(HASHES_AT_ONCE), Semaphore::new(WAITING_MAX));
+        let places = |count| Arc::new(Semaphore::new(count));
+        let (turns, waiting) = (places(HASHES_AT_ONCE), places(WAITING_MAX));
         Self { randomness, turns, waiting }
     }
 
@@ -78,10 +79,16 @@ impl Passwords {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T> {
-        let _place = self.waiting.try_acquire().map_err(|_| {
+        let place = Arc::clone(&self.waiting).try_acquire_owned().map_err(|_| {
             Error::new(ErrorKind::Busy, "too many passwords are being checked; try again shortly")
         })?;
-        let _turn = self.turns.acquire().await.internal("waiting to check a password")?;
+        let turn = Arc::clone(&self.turns).acquire_owned().await;
+        let turn = turn.internal("waiting to check a password")?;
+        // The work goes on when whoever asked hangs up, and so does its turn.
+        let work = move || {
+            let _places = (place, turn);
+            work()
+        };
         tokio::task::spawn_blocking(work).await.internal("checking a password")
     }
 }
@@ -152,5 +159,20 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::Busy);
         drop(all);
         assert!(passwords.hash("correct horse").await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_turn_is_taken_until_its_work_is_done_whoever_hangs_up() {
+        let passwords = passwords();
+        let (finish, wait) = std::sync::mpsc::channel::<()>();
+        let work = passwords.in_turn(move || wait.recv().is_ok());
+        let patience = std::time::Duration::from_millis(50);
+        tokio::time::timeout(patience, work).await.expect_err("it waits");
+        assert_eq!(passwords.turns.available_permits(), HASHES_AT_ONCE - 1);
+        assert_eq!(passwords.waiting.available_permits(), WAITING_MAX - 1);
+        finish.send(()).expect("it goes on");
+        while passwords.turns.available_permits() < HASHES_AT_ONCE {
+            tokio::time::sleep(patience / 10).await;
+        }
     }
 }

@@ -11,7 +11,7 @@ use super::granting::check_holds;
 use super::principal::Principal;
 use super::snapshot::{TokenEntry, grants_of, scopes_of, why_not};
 use super::token::{self, NewToken};
-use super::tokens::{MadeToken, subject, unknown, visible};
+use super::tokens::{MadeToken, check_room, subject, unknown, visible};
 use crate::directory::{CredentialEdit, TokenRecord};
 use crate::error::{Error, Result};
 
@@ -21,8 +21,9 @@ const OVERLAP_SECONDS_MAX: u32 = 30 * 24 * 3600;
 
 impl Authenticator {
     /// Makes a token in the place of one that `caller` may see; the old one is
-    /// still taken for `overlap_seconds`. The new one lasts as long as the old
-    /// one was to last.
+    /// still taken for `overlap_seconds`, and counts for as long. The new one
+    /// lasts as long as the old one was to last; one that rotates itself ends
+    /// when it was to end, so that nobody who holds it makes it last for good.
     pub async fn rotate_token(
         &self,
         caller: &Principal,
@@ -46,6 +47,7 @@ impl Authenticator {
         let details = seen_by_admins_of(&grants, details);
         let line = audit_of(caller, "token.rotate", subject(id), details);
         let created_by = caller.id().to_owned();
+        let rotates_itself = caller.id() == token.record.id;
         let stored = self.store()?.edit_credentials(move |edit| {
             let now = edit.now();
             let old = edit.credentials().token(&old_id).ok_or_else(|| unknown(&old_id))?;
@@ -58,14 +60,19 @@ impl Authenticator {
                 scram_salted_password: scram.salted_password,
                 created_at: now,
                 created_by,
-                expires_at: old.expires_at.map(|end| now + (end - old.created_at)),
+                expires_at: match old.expires_at {
+                    Some(end) if !rotates_itself => Some(now + (end - old.created_at)),
+                    end => end,
+                },
                 last_used_at: None,
                 ..old.clone()
             };
             hand_over(edit, &old_id, &new_id);
-            edit.put_token(new);
             let overlap_until = Some(now + TimeDelta::seconds(overlap_seconds.into()));
             edit.put_token(TokenRecord { replaced_by: Some(new_id), overlap_until, ..old });
+            // An old one that ends at once makes room.
+            check_room(edit, new.owner.as_deref())?;
+            edit.put_token(new);
             edit.audit(line);
             Ok(())
         });

@@ -1,6 +1,6 @@
 //! Stored credentials made ready for looking up: who each one is of.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::grant::Grant;
 use super::granting::{makes_super_admin, within_owner};
+use super::machines::subject_id;
 use super::permission::{Permission, Permissions};
 use super::principal::{Origin, Principal};
 use crate::directory::{AccountRecord, Credentials, SessionHolder, SessionRecord, TokenRecord};
@@ -77,6 +78,9 @@ pub(super) struct Snapshot {
     pub(super) tokens: BTreeMap<String, Arc<TokenEntry>>,
     pub(super) accounts: BTreeMap<String, Arc<AccountEntry>>,
     pub(super) sessions: HashMap<[u8; 32], Arc<SessionEntry>>,
+    /// Those whose account is disabled, as the identity provider's tokens name
+    /// them.
+    disabled_subjects: HashSet<String>,
 }
 
 /// A principal as a session of an identity provider keeps it.
@@ -98,6 +102,10 @@ impl Snapshot {
             let known = before.accounts.get(&record.id);
             let known = known.filter(|entry| Arc::ptr_eq(&entry.record, record));
             let entry = known.cloned().unwrap_or_else(|| Arc::new(AccountEntry::new(record)));
+            if let Some(subject) = record.subject.as_ref().filter(|_| record.disabled_at.is_some())
+            {
+                next.disabled_subjects.insert(subject_id(&subject.issuer, &subject.subject));
+            }
             next.accounts.insert(record.id.clone(), entry);
         }
         // What belongs to somebody comes after whom it belongs to.
@@ -127,6 +135,12 @@ impl Snapshot {
         }
         let token = self.tokens.get(id)?;
         (why_not(&token.record, now).is_none()).then_some(&token.principal)
+    }
+
+    /// Whether the account of whom an identity provider calls so is disabled:
+    /// then nothing that the provider says lets the person in.
+    pub(super) fn is_disabled(&self, principal: &Principal) -> bool {
+        self.disabled_subjects.contains(principal.id())
     }
 
     /// Whether a super admin can get in now.
@@ -176,6 +190,7 @@ impl Snapshot {
             SessionHolder::Principal(stored) => read_principal(stored)
                 .inspect_err(|error| tracing::error!(%error, "a session has no principal"))
                 .ok()
+                .filter(|principal| !self.is_disabled(principal))
                 .map(Arc::new),
         };
         SessionEntry {

@@ -8,7 +8,9 @@ use serde_json::json;
 use super::audits::{audit_of, seen_by_admins_of};
 use super::authenticator::Authenticator;
 use super::grant::Grant;
-use super::granting::{check_holds, forbidden, manages, normalized, runs_platform, scopes_of};
+use super::granting::{
+    check_holds, check_one_place, forbidden, manages, normalized, runs_platform, scopes_of,
+};
 use super::last_admin::keeping_one;
 use super::permission::{Permission, Permissions};
 use super::principal::{Origin, Principal};
@@ -93,6 +95,7 @@ impl Authenticator {
         let now = self.clock.now();
         let name = checked_name(&request.name)?;
         let grants = normalized(request.grants)?;
+        check_one_place(&grants)?;
         let scopes = scopes_of(request.scopes.as_deref(), caller, &grants)?;
         check_holds(caller, &grants, scopes)?;
         if let Some(end) = request.expires_at.filter(|end| *end <= now) {
@@ -285,7 +288,9 @@ pub(super) fn visible<'a>(
     token.ok_or_else(|| unknown(id))
 }
 
-fn check_room(edit: &CredentialEdit, owner: Option<&str>) -> Result<()> {
+/// `LimitExceeded` where there is no room for one more. What was revoked, or
+/// has expired, takes none.
+pub(super) fn check_room(edit: &CredentialEdit, owner: Option<&str>) -> Result<()> {
     let now = edit.now();
     let holding = || edit.credentials().tokens().filter(move |token| why_not(token, now).is_none());
     let full = |count: usize, whose: &str| {

@@ -1,26 +1,9 @@
-//! Where the server may listen, and what accepts its connections.
+//! Where the server may listen.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::Duration;
 
-use axum::extract::connect_info::Connected;
-use axum::serve::{IncomingStream, Listener};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
-use tokio_util::either::Either;
-
-use super::tls::ServerTls;
-use crate::api::Peer;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
-
-/// How long a client may take to agree on TLS.
-const HANDSHAKE_SECONDS_MAX: u64 = 10;
-/// Connections that agree on TLS at once; more wait.
-const HANDSHAKES_MAX: usize = 256;
 
 /// Refuses an address that others can reach while nothing tells them apart,
 /// or while their credentials would go over the network for all to read.
@@ -49,99 +32,6 @@ pub(super) fn check_listening(config: &Config, address: SocketAddr, has_admin: b
         );
     }
     Ok(())
-}
-
-/// A connection, plain or with TLS.
-type Connection = Either<TcpStream, TlsStream<TcpStream>>;
-
-/// Accepts connections, and with TLS only those that agreed on it.
-#[derive(Debug)]
-pub(super) enum Door {
-    Plain(TcpListener),
-    Tls {
-        address: SocketAddr,
-        agreed: mpsc::Receiver<(TlsStream<TcpStream>, SocketAddr)>,
-        _accepting: Accepting,
-    },
-}
-
-/// Ends the accepting with its door.
-#[derive(Debug)]
-pub(super) struct Accepting(tokio::task::AbortHandle);
-
-impl Drop for Accepting {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-impl Door {
-    /// A door at `listener`.
-    pub(super) fn new(listener: TcpListener, tls: Option<&ServerTls>) -> std::io::Result<Self> {
-        let Some(tls) = tls else { return Ok(Self::Plain(listener)) };
-        let address = listener.local_addr()?;
-        let (done, agreed) = mpsc::channel(HANDSHAKES_MAX);
-        let acceptor = TlsAcceptor::from(Arc::clone(&tls.config));
-        let accepting = tokio::spawn(accept_tls(listener, acceptor, done)).abort_handle();
-        Ok(Self::Tls { address, agreed, _accepting: Accepting(accepting) })
-    }
-}
-
-/// Agrees on TLS with each client in a task of its own: a slow one holds up
-/// nobody.
-async fn accept_tls(
-    mut listener: TcpListener,
-    acceptor: TlsAcceptor,
-    done: mpsc::Sender<(TlsStream<TcpStream>, SocketAddr)>,
-) {
-    let places = Arc::new(tokio::sync::Semaphore::new(HANDSHAKES_MAX));
-    loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        let (stream, peer) = Listener::accept(&mut listener).await;
-        let (acceptor, done) = (acceptor.clone(), done.clone());
-        tokio::spawn(async move {
-            let limit = Duration::from_secs(HANDSHAKE_SECONDS_MAX);
-            match tokio::time::timeout(limit, acceptor.accept(stream)).await {
-                // Nobody receives any more while the server stops.
-                Ok(Ok(stream)) => drop(done.send((stream, peer)).await),
-                Ok(Err(error)) => tracing::debug!(%peer, %error, "a client did not agree on TLS"),
-                Err(_) => tracing::debug!(%peer, "a client was too slow to agree on TLS"),
-            }
-            drop(place);
-        });
-    }
-}
-
-impl Listener for Door {
-    type Io = Connection;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        match self {
-            Self::Plain(listener) => {
-                let (stream, peer) = Listener::accept(listener).await;
-                (Either::Left(stream), peer)
-            }
-            Self::Tls { agreed, .. } => match agreed.recv().await {
-                Some((stream, peer)) => (Either::Right(stream), peer),
-                // The accepting task never ends by itself.
-                None => std::future::pending().await,
-            },
-        }
-    }
-
-    fn local_addr(&self) -> std::io::Result<Self::Addr> {
-        match self {
-            Self::Plain(listener) => Listener::local_addr(listener),
-            Self::Tls { address, .. } => Ok(*address),
-        }
-    }
-}
-
-impl Connected<IncomingStream<'_, Door>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, Door>) -> Self {
-        Self(*stream.remote_addr())
-    }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 mod doctor;
 mod flight;
+mod http;
 mod listen;
 mod lock;
 mod observe;

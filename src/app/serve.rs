@@ -6,18 +6,20 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::App;
-use super::listen::{Door, check_listening};
+use super::http::{HttpLimits, serve_http};
+use super::listen::check_listening;
 use super::lock::Serving;
 use super::observe;
 use super::operator_file::OperatorFile;
 use super::tls::ServerTls;
 use crate::access::Authenticator;
 use crate::api::{
-    AccessDoor, ApiState, Doors, Gate, GateParts, HealthState, OidcDoor, OperatorToken, Peer,
-    cookies_of, service,
+    AccessDoor, ApiState, Doors, Gate, GateParts, HealthState, OidcDoor, OperatorToken, cookies_of,
+    service,
 };
 use crate::directory::AuditTrail;
 use crate::error::{Context, ErrorKind, Result};
@@ -37,8 +39,7 @@ impl App {
         let flight = self.begin_flight(tls.as_ref(), &stop).await?;
         let operator_file = OperatorFile::write(&self.config.data_dir, &self.operator)?;
         let router = self.service()?;
-        let door = Door::new(listener, tls.as_ref())
-            .context(ErrorKind::Unavailable, "the listener has no address")?;
+        let acceptor = tls.as_ref().map(|tls| TlsAcceptor::from(Arc::clone(&tls.config)));
         self.lock.announce(Some(Serving {
             address,
             certificate_sha256: tls.map(|tls| tls.certificate_sha256),
@@ -73,11 +74,8 @@ impl App {
             }
             stopping.cancel();
         });
-        let router = router.into_make_service_with_connect_info::<Peer>();
-        let served = axum::serve(door, router)
-            .with_graceful_shutdown(stop.clone().cancelled_owned())
-            .await
-            .context(ErrorKind::Unavailable, "the HTTP server failed");
+        let limits = HttpLimits::new(self.config.behind_proxy);
+        serve_http(listener, acceptor, router, limits, stop.clone()).await;
         signal.abort();
         stop.cancel();
         let flight = match flight {
@@ -92,7 +90,7 @@ impl App {
         drop(operator_file);
         let closed = self.close().await;
         self.lock.announce(None)?;
-        served.and(flight).and(pg).and(replayed).and(closed)
+        flight.and(pg).and(replayed).and(closed)
     }
 
     /// Whether the server may listen there; looks for an administrator where
@@ -176,6 +174,7 @@ impl App {
         AccessDoor {
             authenticator: Arc::clone(&self.authenticator),
             cookies: cookies_of(&self.config),
+            offers_oidc: self.oidc.as_ref().is_some_and(|oidc| oidc.takes_people()),
         }
     }
 }

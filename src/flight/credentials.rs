@@ -36,8 +36,8 @@ pub(super) async fn authenticate(
     let arrival = request.extensions().get::<Arrival>().cloned();
     match visitors.caller(request.headers(), arrival.as_ref()).await {
         Ok(principal) => {
-            if let Some(arrival) = arrival {
-                arrival.prove();
+            if let Some(Err(error)) = arrival.map(|arrival| arrival.prove(&principal)) {
+                return status_of(&error).into_http();
             }
             request.extensions_mut().insert(Caller(principal));
             next.run(request).await

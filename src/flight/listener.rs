@@ -4,8 +4,7 @@
 use std::io;
 use std::net::IpAddr;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -14,14 +13,15 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{Sender, channel};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Sleep, sleep, timeout};
+use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 use tonic::transport::server::Connected;
 
-/// How long a TLS handshake may take.
-const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+use crate::access::{Origin, Principal, Share, Shares};
+use crate::api::ClientAddress;
+use crate::error::{Error, ErrorKind, Result};
 
 /// How long the listener rests after an error that says nothing of one
 /// connection (no more file descriptors, say).
@@ -40,21 +40,50 @@ pub(super) struct Connection {
 #[derive(Debug, Clone)]
 pub(super) struct Arrival {
     pub(super) peer: IpAddr,
-    is_proven: Arc<AtomicBool>,
+    proof: Arc<Proof>,
+}
+
+#[derive(Debug)]
+struct Proof {
+    /// Its place among the connections of its network that showed none yet.
+    newcomer: Mutex<Option<Share>>,
+    /// Its place among those of the principal that it is of.
+    share: OnceLock<Option<Share>>,
+    shares: Arc<Shares>,
 }
 
 impl Arrival {
-    fn new(peer: IpAddr) -> Self {
-        Self { peer, is_proven: Arc::default() }
+    fn new(peer: IpAddr, newcomer: Share, shares: Arc<Shares>) -> Self {
+        let newcomer = Mutex::new(Some(newcomer));
+        Self { peer, proof: Arc::new(Proof { newcomer, share: OnceLock::new(), shares }) }
     }
 
-    /// A call did.
-    pub(super) fn prove(&self) {
-        self.is_proven.store(true, Ordering::Relaxed);
+    /// A call did: the connection is of this principal, whoever calls on it
+    /// later. `Busy` where it has as many as one may; where nobody is asked
+    /// who they are, all have the same name, and no share.
+    pub(super) fn prove(&self, principal: &Principal) -> Result<()> {
+        let Proof { newcomer, share, shares } = &*self.proof;
+        if self.is_proven() {
+            return Ok(());
+        }
+        let is_anyone = principal.origin() == Origin::Anonymous;
+        let taken = (!is_anyone).then(|| shares.take(principal.id().as_bytes()));
+        if matches!(taken, Some(None)) {
+            let (name, most) = (principal.name(), shares.most());
+            let message = format!(
+                "{name} has {most} connections, the most for one (a quarter of \
+                 flight_connections_max); close some"
+            );
+            return Err(Error::new(ErrorKind::Busy, message));
+        }
+        // Another call may have come first; its place counts then.
+        let _ = share.set(taken.flatten());
+        *newcomer.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        Ok(())
     }
 
     fn is_proven(&self) -> bool {
-        self.is_proven.load(Ordering::Relaxed)
+        self.proof.share.get().is_some()
     }
 }
 
@@ -86,6 +115,7 @@ struct Opening {
 
 async fn accept(listener: TcpListener, connections_max: usize, opening: Opening) {
     let places = Arc::new(Semaphore::new(connections_max));
+    let (newcomers, shares) = (Shares::of(connections_max), Shares::of(connections_max));
     loop {
         let accepted = tokio::select! {
             () = opening.sender.closed() => return,
@@ -99,15 +129,19 @@ async fn accept(listener: TcpListener, connections_max: usize, opening: Opening)
                 continue;
             }
         };
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+        let peer = peer.ip().to_canonical();
+        let place = Arc::clone(&places).try_acquire_owned().ok();
+        let newcomer = newcomers.take(&ClientAddress(Some(peer)).network());
+        let (Some(place), Some(newcomer)) = (place, newcomer) else {
             tracing::warn!(
                 connections_max,
-                "a Flight SQL connection was closed: there are as many as flight_connections_max"
+                "a Flight SQL connection was closed: there are as many as flight_connections_max, \
+                 or a quarter of them from one network without a credential"
             );
             continue;
         };
         // A slow handshake must not keep others waiting.
-        let arrival = Arrival::new(peer.ip());
+        let arrival = Arrival::new(peer, newcomer, Arc::clone(&shares));
         tokio::spawn(opening.clone().open(stream, arrival, place));
     }
 }
@@ -115,6 +149,7 @@ async fn accept(listener: TcpListener, connections_max: usize, opening: Opening)
 impl Opening {
     async fn open(self, stream: TcpStream, arrival: Arrival, place: OwnedSemaphorePermit) {
         let Self { tls, proof_time, sender } = self;
+        let deadline = Instant::now() + proof_time;
         // Answers are written whole: waiting for more only delays them.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "a Flight SQL connection ended at once");
@@ -122,7 +157,7 @@ impl Opening {
         }
         let io = match tls {
             None => Either::Left(stream),
-            Some(tls) => match timeout(HANDSHAKE_TIME, tls.accept(stream)).await {
+            Some(tls) => match timeout_at(deadline, tls.accept(stream)).await {
                 Ok(Ok(stream)) => Either::Right(Box::new(stream)),
                 Ok(Err(error)) => {
                     tracing::debug!(%error, "a TLS handshake of Flight SQL failed");
@@ -134,7 +169,7 @@ impl Opening {
                 }
             },
         };
-        let deadline = Box::pin(sleep(proof_time));
+        let deadline = Box::pin(sleep_until(deadline));
         // Nobody takes it once the server stops.
         let _ = sender.send(Connection { io, arrival, deadline, _place: place }).await;
     }
@@ -212,7 +247,8 @@ mod tests {
         let (address, mut incoming) = opened(1, Duration::from_millis(50)).await;
         let mut client = TcpStream::connect(address).await.expect("a connection");
         let mut proven = incoming.next().await.expect("one").expect("accepted");
-        proven.connect_info().prove();
+        let arrival = proven.connect_info();
+        arrival.prove(&Principal::operator()).expect("a place");
         let mut second = TcpStream::connect(address).await.expect("a connection");
         assert_eq!(second.read(&mut [0]).await.expect("an end"), 0, "there is no place for it");
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -221,5 +257,26 @@ mod tests {
         drop(proven);
         let _third = TcpStream::connect(address).await.expect("a connection");
         incoming.next().await.expect("one").expect("the place is free again");
+    }
+
+    #[tokio::test]
+    async fn a_principal_has_a_quarter_of_the_connections_and_so_has_a_silent_network() {
+        let (address, mut incoming) = opened(20, Duration::from_secs(60)).await;
+        let mut open = Vec::new();
+        for _ in 0..5 {
+            let client = TcpStream::connect(address).await.expect("a connection");
+            open.push((client, incoming.next().await.expect("one").expect("accepted")));
+        }
+        let mut more = TcpStream::connect(address).await.expect("a connection");
+        assert_eq!(more.read(&mut [0]).await.expect("an end"), 0, "five are silent already");
+        for (_, connection) in &open {
+            connection.connect_info().prove(&Principal::operator()).expect("a place");
+        }
+        let _client = TcpStream::connect(address).await.expect("a connection");
+        let last = incoming.next().await.expect("one").expect("accepted").connect_info();
+        let refused = last.prove(&Principal::operator()).expect_err("five are its own already");
+        assert_eq!(refused.kind(), ErrorKind::Busy);
+        open.pop();
+        last.prove(&Principal::operator()).expect("a place that was given up");
     }
 }

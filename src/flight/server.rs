@@ -30,7 +30,7 @@ const HEADER_BYTES_MAX: u32 = 64 << 10;
 const STREAMS_MAX: u32 = 64;
 
 /// How long a connection may stay without a call that shows a credential.
-const PROOF_TIME: Duration = Duration::from_secs(30);
+const PROOF_TIME: Duration = Duration::from_secs(10);
 
 /// How long a connection may be silent before the client is asked whether it
 /// is still there, and how long it may take to say so.

@@ -7,12 +7,15 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::api::ClientAddress;
+
 /// Failures within [`WINDOW`] after which an address waits.
 const FAILURES_MAX: u32 = 10;
 const WINDOW: Duration = Duration::from_secs(60);
-/// Addresses that are remembered. Whoever has more than that does not guess a
-/// token of 256 random bits either; the limit is there for the log.
-const ADDRESSES_MAX: usize = 10_000;
+/// Networks that are remembered. Whoever has more than that does not guess a
+/// token of 256 random bits either; the limit is there for the log, so a
+/// failure that finds no place is not written down.
+const NETWORKS_MAX: usize = 10_000;
 /// How often those of long ago are looked for, once all places are taken.
 const CLEANING: Duration = Duration::from_secs(1);
 
@@ -24,7 +27,8 @@ pub(super) struct Attempts {
 
 #[derive(Debug, Default)]
 struct Known {
-    failures: HashMap<IpAddr, (Instant, u32)>,
+    /// By network: one host has all of an IPv6 /64.
+    failures: HashMap<Vec<u8>, (Instant, u32)>,
     cleaned: Option<Instant>,
 }
 
@@ -32,32 +36,40 @@ impl Attempts {
     /// Whether `address` may try now.
     pub(super) fn may_try(&self, address: IpAddr, now: Instant) -> bool {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        match known.failures.get(&address) {
+        match known.failures.get(&network(address)) {
             Some((since, count)) => *count < FAILURES_MAX || now.duration_since(*since) >= WINDOW,
             None => true,
         }
     }
 
-    /// Counts a failure of `address`.
-    pub(super) fn failed(&self, address: IpAddr, now: Instant) {
+    /// Counts a failure of `address`. Answers whether to write it down: no
+    /// more of a network than it may have, and of no more networks than are
+    /// remembered.
+    pub(super) fn failed(&self, address: IpAddr, now: Instant) -> bool {
+        let network = network(address);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let Known { failures, cleaned } = &mut *known;
-        if failures.len() >= ADDRESSES_MAX && !failures.contains_key(&address) {
+        if failures.len() >= NETWORKS_MAX && !failures.contains_key(&network) {
             if cleaned.is_some_and(|then| now.duration_since(then) < CLEANING) {
-                return;
+                return false;
             }
             *cleaned = Some(now);
             failures.retain(|_, (since, _)| now.duration_since(*since) < WINDOW);
-            if failures.len() >= ADDRESSES_MAX {
-                return;
+            if failures.len() >= NETWORKS_MAX {
+                return false;
             }
         }
-        let (since, count) = failures.entry(address).or_insert((now, 0));
+        let (since, count) = failures.entry(network).or_insert((now, 0));
         if now.duration_since(*since) >= WINDOW {
             (*since, *count) = (now, 0);
         }
-        *count += 1;
+        *count = count.saturating_add(1);
+        *count <= FAILURES_MAX
     }
+}
+
+fn network(address: IpAddr) -> Vec<u8> {
+    ClientAddress(Some(address)).network()
 }
 
 #[cfg(test)]
@@ -79,11 +91,24 @@ mod tests {
     }
 
     #[test]
-    fn no_more_addresses_are_remembered_than_fit() {
+    fn a_host_is_one_whatever_part_of_its_network_it_uses() {
         let (attempts, now) = (Attempts::default(), Instant::now());
-        for number in 0..20_000_u32 {
-            attempts.failed(IpAddr::from(number.to_be_bytes()), now);
+        let of = |part: u16| IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, part]);
+        for part in 0..10 {
+            assert!(attempts.failed(of(part), now), "{part}");
         }
-        assert!(attempts.known.lock().expect("a lock").failures.len() <= ADDRESSES_MAX);
+        assert!(!attempts.may_try(of(99), now));
+        // Those that were let in at once before the first of them failed.
+        assert!(!attempts.failed(of(99), now), "ten lines are enough");
+        assert!(attempts.may_try(IpAddr::from([0x2001, 0xdb8, 0, 1, 0, 0, 0, 1]), now));
+    }
+
+    #[test]
+    fn what_finds_no_place_is_not_written_down() {
+        let (attempts, now) = (Attempts::default(), Instant::now());
+        let addresses = (0..20_000_u32).map(|number| IpAddr::from(number.to_be_bytes()));
+        let written = addresses.filter(|address| attempts.failed(*address, now)).count();
+        assert_eq!(written, NETWORKS_MAX);
+        assert!(attempts.known.lock().expect("a lock").failures.len() <= NETWORKS_MAX);
     }
 }

@@ -15,7 +15,7 @@ use datafusion_pg_catalog::pg_catalog::PG_CATALOG_TABLES;
 use datafusion_pg_catalog::sql::PostgresCompatibilityParser;
 
 use super::column_names::listed;
-use super::lex::{Lexer, Token};
+use super::lex::{Lexer, Token, is_too_deep};
 use super::rewording::{by_subscript, escape_by_backslash, forget_subquery, is_null};
 use super::settings::Settings;
 
@@ -86,7 +86,7 @@ impl Questions {
     /// The question for the engine, where `text` is one about catalogs or the
     /// connection; otherwise `None`, and the engine is asked `text` itself.
     pub(super) fn translate(&self, text: &str, facts: &Facts<'_>) -> Option<Question> {
-        if !mentions_catalogs(text) {
+        if !mentions_catalogs(text) || is_too_deep(text) {
             return None;
         }
         // JDBC asks so whether a type is an array; the catalog has the names of

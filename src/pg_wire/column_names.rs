@@ -8,6 +8,8 @@ use datafusion::sql::sqlparser::ast::{DataType, Expr, Query, SelectItem, SetExpr
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 
+use super::lex::is_too_deep;
+
 /// How deep a statement may nest to be looked at.
 const NESTING_MAX: usize = 50;
 
@@ -41,6 +43,9 @@ pub(super) fn listed(text: &str) -> Option<Vec<String>> {
 
 /// What the statement selects.
 fn items(text: &str) -> Option<Vec<SelectItem>> {
+    if is_too_deep(text) {
+        return None;
+    }
     let dialect = PostgreSqlDialect {};
     let parser = Parser::new(&dialect).with_recursion_limit(NESTING_MAX);
     let mut statements = parser.try_with_sql(text).ok()?.parse_statements().ok()?;

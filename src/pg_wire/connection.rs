@@ -20,9 +20,7 @@ use super::session::Session;
 use super::settings::Settings;
 use super::startup::{Opening, Start, open, options};
 use super::wire::Wire;
-
-/// How long a transaction may do nothing: its snapshot keeps rows in memory.
-const TRANSACTION_IDLE_MAX: Duration = Duration::from_secs(600);
+use crate::access::Share;
 
 /// A client that logged in.
 pub(super) struct Connection {
@@ -31,15 +29,16 @@ pub(super) struct Connection {
     pub(super) user: User,
     pub(super) session: Session,
     key: CancelKey,
+    _share: Option<Share>,
     /// After a fault of the extended protocol, until the next Sync.
     skips_to_sync: bool,
 }
 
-/// Serves one connection to its end.
+/// Serves one connection to its end; it is a newcomer until it logged in.
 pub(super) async fn serve(
     door: Arc<PgDoor>,
     tcp: tokio::net::TcpStream,
-    address: IpAddr,
+    (address, newcomer): (IpAddr, Share),
     stop: CancellationToken,
 ) {
     // Answers are small and each is waited for.
@@ -59,10 +58,12 @@ pub(super) async fn serve(
     let begun = tokio::time::timeout_at(deadline, begin(&mut wire, &door, &start, address)).await;
     let begun = begun.unwrap_or_else(|_| Err(Fault::fatal("08006", "the login took too long")));
     match begun {
-        Ok((user, session, key)) => {
+        Ok((user, session, key, share)) => {
+            drop(newcomer);
             wire.accept_long_messages();
+            let (_share, skips_to_sync) = (share, false);
             let mut connection =
-                Connection { wire, door, user, session, key, skips_to_sync: false };
+                Connection { wire, door, user, session, key, _share, skips_to_sync };
             connection.run(&stop).await;
             connection.wire.close().await;
         }
@@ -79,8 +80,8 @@ async fn begin(
     door: &Arc<PgDoor>,
     start: &Start,
     address: IpAddr,
-) -> Outcome<(User, Session, CancelKey)> {
-    let user = log_in(wire, door, start, address).await?;
+) -> Outcome<(User, Session, CancelKey, Option<Share>)> {
+    let (user, share) = log_in(wire, door, start, address).await?;
     let mut settings = Settings::new(user.name(), start.is_encrypted);
     for (name, value) in &start.parameters {
         match name.as_str() {
@@ -103,7 +104,7 @@ async fn begin(
     let ready = ReadyForQuery::new(TransactionStatus::Idle);
     wire.put(&PgWireBackendMessage::ReadyForQuery(ready))?;
     wire.flush().await?;
-    Ok((user, Session::new(settings), key))
+    Ok((user, Session::new(settings), key, share))
 }
 
 /// Tells the client the value of a setting.
@@ -134,12 +135,10 @@ impl Connection {
     /// their place for too long give it up.
     async fn next(&mut self, stop: &CancellationToken) -> Outcome<Option<Message>> {
         let in_transaction = self.session.transaction.status != TransactionStatus::Idle;
-        let idle = if in_transaction {
-            self.door.idle_time_max.min(TRANSACTION_IDLE_MAX)
-        } else {
-            self.door.idle_time_max
-        };
+        let idle = self.door.idle_time_max;
         let deadline = Instant::now() + idle;
+        let most = self.door.transaction_time_max;
+        let overdue = self.session.transaction.since.map(|since| since + most);
         loop {
             let portal = self.session.expires();
             tokio::select! {
@@ -147,6 +146,11 @@ impl Connection {
                 () = stop.cancelled() => {
                     let message = "terminating connection: the server is stopping";
                     return Err(Fault::fatal("57P01", message));
+                }
+                // Before the next message: one that comes in time every time
+                // would hold the view for good.
+                () = sleep_until(overdue.unwrap_or(deadline)), if overdue.is_some() => {
+                    return Err(too_old(most));
                 }
                 message = self.wire.message() => return message,
                 () = sleep_until(portal.unwrap_or(deadline)), if portal.is_some() => {
@@ -230,6 +234,15 @@ impl Connection {
     pub(super) fn end_guard(&self) {
         self.key.end();
     }
+}
+
+fn too_old(most: Duration) -> Fault {
+    let seconds = most.as_secs();
+    let message = format!(
+        "terminating connection: its transaction, or what it asked without a Sync, lasted for \
+         {seconds} seconds, the most allowed"
+    );
+    Fault::fatal("25P03", message)
 }
 
 fn too_idle(in_transaction: bool, idle: Duration) -> Fault {

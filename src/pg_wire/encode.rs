@@ -166,9 +166,10 @@ fn writer(array: &ArrayRef, field: &Arc<Field>, style: Style) -> Outcome<Put> {
             Ok(plain::<TimestampMicrosecondType>(array, style, time::put_timestamp))
         }
         DataType::Timestamp(TimeUnit::Microsecond, Some(_)) => {
-            let zone = style.zone;
-            Ok(plain::<TimestampMicrosecondType>(array, style, move |micros, is_binary, out| {
-                time::put_timestamp_with_zone(micros, zone, is_binary, out);
+            let values = array.as_primitive::<TimestampMicrosecondType>().clone();
+            Ok(Box::new(move |row, out| {
+                let Style { is_binary, zone } = style;
+                time::put_timestamp_with_zone(values.value(row), zone, is_binary, out)
             }))
         }
         DataType::Time64(TimeUnit::Microsecond) => {

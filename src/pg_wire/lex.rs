@@ -2,6 +2,28 @@
 //! those that steer the connection. What asks for rows goes to the engine as
 //! it was sent.
 
+use super::fault::{Fault, Outcome};
+
+/// Longest text with statements, bytes: as long as the engine takes one.
+const TEXT_BYTES_MAX: usize = 1 << 20;
+
+/// Refuses a text before anything reads it that is too long for the engine.
+pub(super) fn check_length(text: &str) -> Outcome<()> {
+    let bytes = text.len();
+    if bytes <= TEXT_BYTES_MAX {
+        return Ok(());
+    }
+    let message = format!("the SQL text has {bytes} bytes; {TEXT_BYTES_MAX} are allowed");
+    Err(Fault::new("54000", message))
+}
+
+/// Whether a parser, or what walks over its tree, could run out of stack. Such
+/// a text is looked at here no further; the engine refuses it.
+pub(super) fn is_too_deep(_text: &str) -> bool {
+    // The engine's own count takes this place.
+    false
+}
+
 /// A word or sign of SQL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Token {
@@ -214,6 +236,14 @@ mod tests {
 
     fn words(text: &str) -> Vec<Token> {
         Lexer::new(text).collect()
+    }
+
+    #[test]
+    fn a_text_longer_than_the_engine_takes_is_refused() {
+        assert_eq!(check_length(&" ".repeat(TEXT_BYTES_MAX)), Ok(()));
+        let refused = check_length(&" ".repeat(TEXT_BYTES_MAX + 1)).expect_err("refused");
+        assert_eq!(refused.code, "54000");
+        assert!(refused.message.contains("1048577 bytes; 1048576 are allowed"), "{refused}");
     }
 
     #[test]

@@ -18,11 +18,11 @@ use super::fault::{Fault, Outcome};
 use super::frontend::{Body, Message};
 use super::startup::Start;
 use super::wire::Wire;
-use crate::access::{Permission, Principal, SCRAM_ITERATIONS};
+use crate::access::{Permission, Principal, SCRAM_ITERATIONS, Share};
 use crate::directory::Audit;
 
 /// How long a login may take, from the first byte.
-pub(super) const LOGIN_TIME_MAX: Duration = Duration::from_secs(20);
+pub(super) const LOGIN_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// The one database that there is.
 pub(super) const DATABASE: &str = "spendlake";
@@ -50,13 +50,14 @@ impl User {
     }
 }
 
-/// Finds out who the client is, and that it may run SQL.
+/// Finds out who the client is, that it may run SQL, and that it has not more
+/// connections than one may.
 pub(super) async fn log_in(
     wire: &mut Wire,
     door: &PgDoor,
     start: &Start,
     address: IpAddr,
-) -> Outcome<User> {
+) -> Outcome<(User, Option<Share>)> {
     negotiate(wire, start)?;
     if door.requires_tls && !start.is_encrypted {
         return Err(Fault::fatal(
@@ -84,8 +85,11 @@ pub(super) async fn log_in(
             if let Err(fault) = &checked
                 && fault.code == "28P01"
             {
-                door.attempts.failed(address, Instant::now());
-                (door.audit)(refused(user, address));
+                metrics::counter!("spendlake_refused_credentials_total", "what" => "login.refuse")
+                    .increment(1);
+                if door.attempts.failed(address, Instant::now()) {
+                    (door.audit)(refused(door.known_token(user), address));
+                }
             }
             checked?;
             User::Token(user.clone())
@@ -93,8 +97,9 @@ pub(super) async fn log_in(
     };
     door.principal(&found)?;
     check_database(start, user)?;
+    let share = door.share(&found)?;
     wire.put(&PgWireBackendMessage::Authentication(Authentication::Ok))?;
-    Ok(found)
+    Ok((found, share))
 }
 
 /// Tells a client that speaks something newer what is spoken here.
@@ -122,13 +127,18 @@ fn check_database(start: &Start, user: &str) -> Outcome<()> {
     }
 }
 
-fn refused(user: &str, address: IpAddr) -> Audit {
-    let actor: String = user.chars().take(64).collect();
+/// Who did not get in is known by the address only: what was typed as the user
+/// may be the token itself, or somebody else's name.
+fn refused(token_id: Option<&str>, address: IpAddr) -> Audit {
+    let mut details = json!({"address": address.to_string()});
+    if let Some(id) = token_id {
+        details["token_id"] = id.into();
+    }
     Audit {
-        actor,
+        actor: format!("address/{address}"),
         action: "login.refuse".to_owned(),
         subject: "postgresql".to_owned(),
-        details: json!({"address": address.to_string()}),
+        details,
     }
 }
 
@@ -203,6 +213,25 @@ pub(super) fn fatal(fault: Fault) -> Fault {
 }
 
 impl PgDoor {
+    /// A place among the user's connections. Where nobody is asked who they
+    /// are, all have the same name, and no share.
+    fn share(&self, user: &User) -> Outcome<Option<Share>> {
+        let User::Token(id) = user else { return Ok(None) };
+        let most = self.shares.most();
+        self.shares.take(id.as_bytes()).map(Some).ok_or_else(|| {
+            let message = format!(
+                "too many connections for \"{id}\": {most} are open, the most for one token \
+                 (a quarter of pg_connections_max)"
+            );
+            Fault::fatal("53300", message)
+        })
+    }
+
+    /// The user, where it is the id of a token.
+    fn known_token<'a>(&self, user: &'a str) -> Option<&'a str> {
+        self.logins.knows(user).unwrap_or(false).then_some(user)
+    }
+
     /// Who the user is now: a token that was revoked or has expired since is
     /// told so, and its connection ends.
     pub(super) fn principal(&self, user: &User) -> Outcome<Arc<Principal>> {

@@ -40,7 +40,8 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::access::{Authenticator, Principal, ScramVerifier};
+use crate::access::{Authenticator, Principal, ScramVerifier, Shares};
+use crate::api::ClientAddress;
 use crate::config::Config;
 use crate::directory::Audit;
 use crate::engine::Engine;
@@ -54,6 +55,8 @@ pub use startup::PgTls;
 
 /// How long statements that run may go on once the server stops.
 const STOP_TIME_MAX: Duration = Duration::from_secs(10);
+/// How long a transaction may last, or a view be held without one.
+const TRANSACTION_TIME_MAX: Duration = Duration::from_secs(600);
 /// How long to wait when no more connections can be accepted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -68,6 +71,9 @@ pub trait Logins: fmt::Debug + Send + Sync {
     /// one as well, that nothing fits.
     fn scram(&self, token_id: &str) -> Result<ScramVerifier>;
 
+    /// Whether there is a token of this id, or was one.
+    fn knows(&self, token_id: &str) -> Result<bool>;
+
     /// Whose the token is now; `Unauthenticated` once it does not hold any more.
     fn principal(&self, token_id: &str) -> Result<Arc<Principal>>;
 }
@@ -75,6 +81,10 @@ pub trait Logins: fmt::Debug + Send + Sync {
 impl Logins for Authenticator {
     fn scram(&self, token_id: &str) -> Result<ScramVerifier> {
         Self::scram(self, token_id)
+    }
+
+    fn knows(&self, token_id: &str) -> Result<bool> {
+        self.knows_token(token_id)
     }
 
     fn principal(&self, token_id: &str) -> Result<Arc<Principal>> {
@@ -110,14 +120,17 @@ pub(crate) struct PgDoor {
     questions: Questions,
     cancels: Arc<Cancels>,
     attempts: Attempts,
+    /// Connections of each principal.
+    shares: Arc<Shares>,
     idle_time_max: Duration,
     statement_time_max: Duration,
+    transaction_time_max: Duration,
 }
 
 /// A server of the PostgreSQL protocol.
 #[derive(Debug)]
 pub struct PgServer {
-    door: Arc<PgDoor>,
+    door: PgDoor,
     connections_max: usize,
 }
 
@@ -136,16 +149,28 @@ impl PgServer {
             questions: Questions::new(),
             cancels: Arc::new(Cancels::default()),
             attempts: Attempts::default(),
+            shares: Shares::of(config.pg_connections_max),
             idle_time_max: seconds(config.pg_idle_seconds_max),
             statement_time_max: seconds(config.query_seconds_max),
+            transaction_time_max: TRANSACTION_TIME_MAX,
         };
-        Self { door: Arc::new(door), connections_max: config.pg_connections_max }
+        Self { door, connections_max: config.pg_connections_max }
+    }
+
+    /// With transactions that last so long at most, for tests.
+    #[must_use]
+    pub fn with_transaction_time_max(mut self, most: Duration) -> Self {
+        self.door.transaction_time_max = most;
+        self
     }
 
     /// Serves connections of `listener` until `stop`; then lets what runs
     /// finish within a bounded time.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) {
+        let door = Arc::new(self.door);
         let places = Arc::new(Semaphore::new(self.connections_max));
+        // Of each network, those that did not log in yet.
+        let newcomers = Shares::of(self.connections_max);
         let mut connections = JoinSet::new();
         loop {
             let accepted = tokio::select! {
@@ -162,14 +187,16 @@ impl PgServer {
                     continue;
                 }
             };
-            let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+            let address = unmapped(peer.ip());
+            let place = Arc::clone(&places).try_acquire_owned().ok();
+            let newcomer = newcomers.take(&ClientAddress(Some(address)).network());
+            let (Some(place), Some(newcomer)) = (place, newcomer) else {
                 connections.spawn(refuse(tcp, self.connections_max));
                 continue;
             };
-            let (door, stop) = (Arc::clone(&self.door), stop.clone());
-            let address = unmapped(peer.ip());
+            let (door, stop) = (Arc::clone(&door), stop.clone());
             connections.spawn(async move {
-                connection::serve(door, tcp, address, stop).await;
+                connection::serve(door, tcp, (address, newcomer), stop).await;
                 drop(place);
             });
         }
@@ -191,7 +218,8 @@ async fn refuse(mut tcp: TcpStream, most: usize) {
     // Closing with something unread would take the answer back.
     let _ = tokio::time::timeout(ACCEPT_PAUSE, tcp.read(&mut [0; 1024])).await;
     let message = format!(
-        "{most} connections are open, the most allowed (pg_connections_max); try again later"
+        "{most} connections are open, or a quarter of them from one network that did not log in \
+         yet, the most allowed (pg_connections_max); try again later"
     );
     let mut wire = wire::Wire::new(Box::new(tcp));
     let _ = wire.put(&fault::Fault::fatal("53300", message).to_message());

@@ -2,12 +2,11 @@
 
 use arrow::datatypes::DataType;
 use arrow::datatypes::i256;
-use bytes::Bytes;
+use bytes::Buf as _;
 use datafusion::scalar::ScalarValue;
 use pgwire::api::Type;
 
 use super::fault::{Fault, Outcome};
-use super::frontend::Body;
 use super::numeric;
 use super::types::{arrow_type, element_type};
 
@@ -154,30 +153,37 @@ fn array<const N: usize>(kind: &Type, value: &[u8]) -> Outcome<[u8; N]> {
 }
 
 /// `array_send`: dimensions, a flag, the type, and for each dimension its
-/// length and first number.
-fn binary_array(element: &Type, value: &[u8]) -> Outcome<ScalarValue> {
-    let short = |_| Fault::new("22P03", "an array parameter is not in the binary format");
-    let mut body = Body(Bytes::copy_from_slice(value));
-    let dimensions = body.int().map_err(short)?;
-    let (_has_nulls, oid) = (body.int().map_err(short)?, body.int().map_err(short)?);
+/// length and first number. An element that is an array itself would make this
+/// call itself as often as the client likes.
+fn binary_array(element: &Type, mut value: &[u8]) -> Outcome<ScalarValue> {
+    let body = &mut value;
+    let dimensions = next_int(body)?;
+    let (_has_nulls, oid) = (next_int(body)?, next_int(body)?);
     let kind = Type::from_oid(oid.cast_unsigned()).unwrap_or_else(|| element.clone());
-    if dimensions > 1 {
+    if dimensions > 1 || element_type(&kind).is_some() {
         return Err(Fault::unsupported("arrays of several dimensions are not supported"));
     }
     let mut elements = Vec::new();
     if dimensions == 1 {
-        let count = body.int().map_err(short)?;
-        body.int().map_err(short)?;
+        let count = next_int(body)?;
+        next_int(body)?;
         for _ in 0..count {
-            let bytes = body.int().map_err(short)?;
-            let one = match usize::try_from(bytes) {
-                Ok(bytes) => Some(body.bytes(bytes).map_err(short)?),
+            let one = match usize::try_from(next_int(body)?) {
+                Ok(bytes) => Some(body.split_off(..bytes).ok_or_else(short)?),
                 Err(_) => None,
             };
-            elements.push(scalar(&kind, true, one.as_deref())?);
+            elements.push(scalar(&kind, true, one)?);
         }
     }
     list(&kind, elements)
+}
+
+fn next_int(body: &mut &[u8]) -> Outcome<i32> {
+    body.try_get_i32().map_err(|_| short())
+}
+
+fn short() -> Fault {
+    Fault::new("22P03", "an array parameter is not in the binary format")
 }
 
 /// `{1,2,NULL,"a \"b\""}`.
@@ -292,6 +298,26 @@ mod tests {
         let money = read(&Type::NUMERIC_ARRAY, false, b"{1.5,20,0.001}").expect("an array");
         let inner = DataType::new_list(DataType::Decimal128(5, 3), true);
         assert_eq!(money.data_type(), inner);
+    }
+
+    #[test]
+    fn an_array_within_an_array_is_refused_however_deep() {
+        let mut bytes = Vec::new();
+        for _ in 0..20_000 {
+            // What an element holds is the next array of the same kind.
+            for number in [1_i32, 0, 1007, 1, 1] {
+                bytes.extend(number.to_be_bytes());
+            }
+            bytes.extend(0_i32.to_be_bytes());
+        }
+        // Each length is that of all behind it.
+        let all = bytes.len();
+        for at in (20..all).step_by(24) {
+            let rest = i32::try_from(all - at - 4).expect("short");
+            bytes[at..at + 4].copy_from_slice(&rest.to_be_bytes());
+        }
+        let refused = read(&Type::INT4_ARRAY, true, &bytes).expect_err("refused");
+        assert_eq!(refused.code, "0A000");
     }
 
     #[test]

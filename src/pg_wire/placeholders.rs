@@ -11,7 +11,7 @@ use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::Parser;
 use pgwire::api::Type;
 
-use super::lex::{Lexer, Token};
+use super::lex::{Lexer, Token, is_too_deep};
 use super::types::type_by_name;
 
 /// How deep a statement may nest to be looked at.
@@ -47,6 +47,9 @@ pub(super) fn hints(text: &str, said: &[Option<Type>]) -> Hints {
 }
 
 fn parse(text: &str) -> Option<Statement> {
+    if is_too_deep(text) {
+        return None;
+    }
     let dialect = PostgreSqlDialect {};
     let parser = Parser::new(&dialect).with_recursion_limit(NESTING_MAX);
     let mut statements = parser.try_with_sql(text).ok()?.parse_statements().ok()?;

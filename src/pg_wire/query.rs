@@ -16,7 +16,7 @@ use super::command::command;
 use super::connection::Connection;
 use super::fault::{Fault, Outcome};
 use super::frontend::{Bind, Formats, Message, Target};
-use super::lex::statements;
+use super::lex::{check_length, statements};
 use super::parameters::scalar;
 use super::rows::{Guard, Progress, Rows};
 use super::run::Answer;
@@ -29,6 +29,7 @@ impl Connection {
     pub(super) async fn simple_query(&mut self, text: &str) -> Outcome<()> {
         self.session.forget_statement("");
         self.session.forget_portal("");
+        check_length(text)?;
         let statements = statements(text);
         if statements.is_empty() {
             return self
@@ -152,6 +153,7 @@ impl Connection {
         if name.is_empty() {
             self.session.forget_statement("");
         }
+        check_length(text)?;
         let mut parts = statements(text);
         let prepared = match (parts.pop(), parts.len()) {
             (Some(text), 0) => {

@@ -92,7 +92,17 @@ pub(super) enum PortalState {
 pub(super) struct Transaction {
     pub(super) status: TransactionStatus,
     view: Option<Arc<View>>,
+    /// Since when there is a transaction or a view: it may last for so long
+    /// only, since a view keeps rows in memory that others have done with.
+    pub(super) since: Option<Instant>,
     savepoints: Vec<String>,
+}
+
+impl Transaction {
+    fn new() -> Self {
+        let (status, savepoints) = (TransactionStatus::Idle, Vec::new());
+        Self { status, view: None, since: None, savepoints }
+    }
 }
 
 /// All of one connection.
@@ -108,10 +118,9 @@ pub(super) struct Session {
 
 impl Session {
     pub(super) fn new(settings: Settings) -> Self {
-        let status = TransactionStatus::Idle;
         Self {
             settings,
-            transaction: Transaction { status, view: None, savepoints: Vec::new() },
+            transaction: Transaction::new(),
             statements: BTreeMap::new(),
             portals: BTreeMap::new(),
             cursors: BTreeSet::new(),
@@ -243,6 +252,7 @@ impl Session {
         }
         let view = take()?;
         self.transaction.view = Some(Arc::clone(&view));
+        self.transaction.since.get_or_insert_with(Instant::now);
         Ok(view)
     }
 
@@ -250,7 +260,7 @@ impl Session {
     /// stays.
     pub(super) fn settle(&mut self) {
         if self.transaction.status == TransactionStatus::Idle {
-            self.transaction.view = None;
+            self.transaction = Transaction::new();
             self.forget_portals();
         }
     }
@@ -260,6 +270,7 @@ impl Session {
             self.transaction.status = TransactionStatus::Transaction;
             // What came before in the same message saw its own.
             self.transaction.view = None;
+            self.transaction.since = Some(Instant::now());
             self.settings.begin();
         }
     }
@@ -268,9 +279,7 @@ impl Session {
     /// settings, and whether it was committed.
     pub(super) fn end(&mut self, commits: bool) -> (bool, Vec<(&'static str, String)>) {
         let commits = commits && self.transaction.status != TransactionStatus::Error;
-        self.transaction.status = TransactionStatus::Idle;
-        self.transaction.savepoints.clear();
-        self.transaction.view = None;
+        self.transaction = Transaction::new();
         self.forget_portals();
         (commits, self.settings.end(commits))
     }
@@ -341,4 +350,27 @@ impl Session {
 fn no_portal(name: &str) -> Fault {
     let shown: String = name.chars().take(64).collect();
     Fault::new("34000", format!("cursor \"{shown}\" does not exist"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_transaction_is_as_old_as_its_begin_whatever_is_asked_in_it() {
+        let mut session = Session::new(Settings::new("somebody", false));
+        assert_eq!(session.transaction.since, None);
+        session.begin();
+        let begun = Instant::now() - Duration::from_secs(540);
+        session.transaction.since = Some(begun);
+        // A second BEGIN is none, a fault is no end, and neither is a Sync.
+        session.begin();
+        session.fail();
+        session.settle();
+        assert_eq!(session.transaction.since, Some(begun));
+        session.end(false);
+        assert_eq!(session.transaction.since, None);
+    }
 }

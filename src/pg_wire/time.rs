@@ -7,6 +7,8 @@ use bytes::{BufMut, BytesMut};
 use chrono::{DateTime, Datelike, NaiveDateTime, Offset, TimeZone, Timelike};
 use chrono_tz::Tz;
 
+use super::fault::{Fault, Outcome};
+
 /// Days from 1970-01-01 to 2000-01-01.
 const EPOCH_DAYS: i32 = 10_957;
 /// The same in microseconds.
@@ -43,15 +45,27 @@ pub(super) fn put_timestamp(micros: i64, is_binary: bool, out: &mut BytesMut) {
     }
 }
 
-/// A time in UTC, in microseconds since 1970, as clocks in `zone` show it.
-pub(super) fn put_timestamp_with_zone(micros: i64, zone: Tz, is_binary: bool, out: &mut BytesMut) {
+/// A time in UTC, in microseconds since 1970, as clocks in `zone` show it. At
+/// the very ends of what is counted there may be no such time.
+pub(super) fn put_timestamp_with_zone(
+    micros: i64,
+    zone: Tz,
+    is_binary: bool,
+    out: &mut BytesMut,
+) -> Outcome<()> {
     let time = DateTime::from_timestamp_micros(micros).filter(|_| !is_binary);
     let Some(time) = time else {
-        return put_timestamp(micros, is_binary, out);
+        put_timestamp(micros, is_binary, out);
+        return Ok(());
     };
-    let time = zone.from_utc_datetime(&time.naive_utc());
-    put_moment(&time.naive_local(), out);
-    let seconds = time.offset().fix().local_minus_utc();
+    let time = time.naive_utc();
+    let offset = zone.offset_from_utc_datetime(&time).fix();
+    let local = time.checked_add_offset(offset).ok_or_else(|| {
+        let message = format!("timestamp out of range in {zone}; SET TimeZone TO 'UTC'");
+        Fault::new("22008", message)
+    })?;
+    put_moment(&local, out);
+    let seconds = offset.local_minus_utc();
     let (sign, seconds) = (if seconds < 0 { '-' } else { '+' }, seconds.unsigned_abs());
     let _ = write!(out, "{sign}{:02}", seconds / 3600);
     if seconds % 3600 != 0 {
@@ -60,7 +74,8 @@ pub(super) fn put_timestamp_with_zone(micros: i64, zone: Tz, is_binary: bool, ou
     if seconds % 60 != 0 {
         let _ = write!(out, ":{:02}", seconds % 60);
     }
-    put_era(time.year(), out);
+    put_era(local.year(), out);
+    Ok(())
 }
 
 /// A time of day, in microseconds.
@@ -159,11 +174,26 @@ mod tests {
     #[test]
     fn a_time_with_a_zone_shows_the_clock_there() {
         let micros = 1_782_864_000_000_000; // 2026-07-01T00:00:00Z
-        let there = |zone: Tz| text(|out| put_timestamp_with_zone(micros, zone, false, out));
+        let there = |zone: Tz| {
+            text(|out| put_timestamp_with_zone(micros, zone, false, out).expect("written"))
+        };
         assert_eq!(there(Tz::UTC), "2026-07-01 00:00:00+00");
         assert_eq!(there(Tz::Europe__Berlin), "2026-07-01 02:00:00+02");
         assert_eq!(there(Tz::Asia__Kolkata), "2026-07-01 05:30:00+05:30");
         assert_eq!(there(Tz::America__New_York), "2026-06-30 20:00:00-04");
+    }
+
+    #[test]
+    fn a_time_that_no_clock_there_shows_is_refused() {
+        let last = DateTime::<chrono::Utc>::MAX_UTC.timestamp_micros();
+        let first = DateTime::<chrono::Utc>::MIN_UTC.timestamp_micros();
+        let put = |micros, zone| {
+            put_timestamp_with_zone(micros, zone, false, &mut BytesMut::new())
+                .map_err(|fault| fault.code)
+        };
+        assert_eq!(put(last, Tz::Asia__Kolkata), Err("22008"));
+        assert_eq!(put(first, Tz::America__New_York), Err("22008"));
+        assert_eq!(put(last, Tz::UTC), Ok(()));
     }
 
     #[test]

@@ -188,11 +188,16 @@ pub(super) fn element_type(kind: &Type) -> Option<Type> {
     })
 }
 
-/// A type by the name that a statement gives it.
+/// A type by the name that a statement gives it; of arrays those with one
+/// dimension, so that no name asks for more work than it has letters.
 pub(super) fn type_by_name(name: &str) -> Option<Type> {
-    if let Some(element) = name.strip_suffix("[]") {
-        return array_of(&type_by_name(element)?);
+    match name.strip_suffix("[]") {
+        Some(element) => array_of(&plain_type_by_name(element)?),
+        None => plain_type_by_name(name),
     }
+}
+
+fn plain_type_by_name(name: &str) -> Option<Type> {
     Some(match name {
         "bool" | "boolean" => Type::BOOL,
         "smallint" | "int2" => Type::INT2,
@@ -222,6 +227,14 @@ mod tests {
 
     fn oid(data_type: DataType) -> u32 {
         pg_type(&Arc::new(Field::new("x", data_type, true))).oid()
+    }
+
+    #[test]
+    fn a_type_is_named_with_one_pair_of_brackets_at_most() {
+        assert_eq!(type_by_name("int4[]"), Some(Type::INT4_ARRAY));
+        for pairs in [2, 1_000_000] {
+            assert_eq!(type_by_name(&format!("int4{}", "[]".repeat(pairs))), None, "{pairs}");
+        }
     }
 
     #[test]

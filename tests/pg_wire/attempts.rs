@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use spendlake::pg_wire::PgServer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_postgres::NoTls;
@@ -24,7 +25,15 @@ async fn a_wrong_token_and_an_unknown_one_are_refused_alike() {
     loop {
         let audit = served.app.json("/api/audit-log?limit=100").await;
         let lines = audit["items"].as_array().expect("lines").iter();
-        if lines.filter(|line| line["action"] == "login.refuse").count() == 4 {
+        let refused: Vec<_> = lines.filter(|line| line["action"] == "login.refuse").collect();
+        if refused.len() == 4 {
+            // What was typed may be a token; only a known id is written down.
+            assert!(!audit.to_string().contains("nobody"), "{audit}");
+            for line in refused {
+                assert_eq!(line["actor"], "address/127.0.0.1");
+                let id = &line["details"]["token_id"];
+                assert!(id.is_null() || id == ANALYST, "{line}");
+            }
             break;
         }
         assert!(tokio::time::Instant::now() < deadline, "{audit}");
@@ -224,9 +233,62 @@ async fn there_are_no_more_connections_than_the_setting_allows() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_token_has_a_quarter_of_the_connections() {
+    let served = Served::with(|config| config.pg_connections_max = 20, None).await;
+    let mut open = Vec::new();
+    for _ in 0..5 {
+        open.push(served.client().await);
+    }
+    let error = served.log_in(ANALYST, &token_of(ANALYST)).await.expect_err("refused");
+    assert_eq!(code(&error), "53300");
+    assert!(error.as_db_error().expect("an answer").message().contains("a quarter of"));
+    assert_eq!(column(&open[0], "SELECT 1").await, ["1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_says_nothing_is_gone_after_ten_seconds_and_keeps_a_quarter_at_most() {
+    let served = Served::with(|config| config.pg_connections_max = 16, None).await;
+    let mut silent = Vec::new();
+    for _ in 0..4 {
+        silent.push(TcpStream::connect(served.address).await.expect("connected"));
+    }
+    let begun = tokio::time::Instant::now();
+    let error = served.log_in(ANALYST, &token_of(ANALYST)).await.expect_err("refused");
+    assert_eq!(code(&error), "53300");
+    for mut one in silent {
+        let mut byte = [0];
+        let read = tokio::time::timeout(Duration::from_secs(15), one.read(&mut byte));
+        let read = read.await.expect("an end");
+        assert_eq!(read.unwrap_or(0), 0);
+    }
+    assert!(begun.elapsed() > Duration::from_secs(5));
+    served.client().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_idle_connection_ends() {
     let served = Served::with(|config| config.pg_idle_seconds_max = 1, None).await;
     let client = served.client().await;
     tokio::time::sleep(Duration::from_millis(1500)).await;
     assert!(client.simple_query("SELECT 1").await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_ends_however_often_something_is_asked_in_it() {
+    let short = Duration::from_secs(1);
+    let adjust = |server: PgServer| server.with_transaction_time_max(short);
+    let served = Served::serving(|_| {}, None, adjust).await;
+    let (client, other) = (served.client().await, served.client().await);
+    client.simple_query("BEGIN").await.expect("begun");
+    let begun = tokio::time::Instant::now();
+    let error = loop {
+        if let Err(error) = client.simple_query("SELECT 1").await {
+            break error;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(20), "it goes on");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    assert!(begun.elapsed() >= short);
+    assert!(client.is_closed() || code(&error) == "25P03", "{error:?}");
+    assert_eq!(column(&other, "SELECT 1").await, ["1"], "one without a transaction stays");
 }

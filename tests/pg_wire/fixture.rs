@@ -12,7 +12,7 @@ use spendlake::access::{
 };
 use spendlake::config::Config;
 use spendlake::error::{Error, ErrorKind, Result};
-use spendlake::pg_wire::{Logins, PgTls};
+use spendlake::pg_wire::{Logins, PgServer, PgTls};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
@@ -63,6 +63,10 @@ impl Logins for TestLogins {
         Ok(ScramVerifier { salt, salted_password })
     }
 
+    fn knows(&self, id: &str) -> Result<bool> {
+        Ok(self.tokens.contains_key(id))
+    }
+
     fn principal(&self, id: &str) -> Result<Arc<Principal>> {
         let revoked = self.revoked.lock().expect("a lock").contains(id);
         let found = self.tokens.get(id).filter(|_| !revoked);
@@ -92,10 +96,18 @@ impl Served {
     }
 
     pub(crate) async fn with(change: impl FnOnce(&mut Config), tls: Option<PgTls>) -> Self {
+        Self::serving(change, tls, |server| server).await
+    }
+
+    pub(crate) async fn serving(
+        change: impl FnOnce(&mut Config),
+        tls: Option<PgTls>,
+        adjust: impl FnOnce(PgServer) -> PgServer,
+    ) -> Self {
         let app = TestApp::with(change).await;
         let logins = Arc::new(TestLogins::new());
         let known: Arc<dyn Logins> = Arc::<TestLogins>::clone(&logins);
-        let server = app.app.pg_server(known, None, tls);
+        let server = adjust(app.app.pg_server(known, None, tls));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let stop = CancellationToken::new();

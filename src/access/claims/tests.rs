@@ -250,3 +250,21 @@ fn what_is_said_elsewhere_never_changes_what_the_token_says() {
     bare.complete(others);
     assert_eq!(bare.verified_email(), Some("eve@b.c"));
 }
+
+#[test]
+fn an_organization_is_named_as_the_tables_name_it() {
+    let usual = "0190a3c2-7b1e-7c00-8000-000000000001";
+    let shouted = usual.to_uppercase();
+    let mut rules = rules(json!([
+        { "claim": "groups", "role": "analyst", "over": "organization", "organization_id": shouted },
+        { "claim": "tenant", "role": "ingest", "over": "organization", "organization_id": "${tenant}" },
+    ]));
+    rules.grants_claim = Some("grants".to_owned());
+    let trusted = json!([{ "role": "organization_admin", "over": "organization", "organization_id": shouted }]);
+    let said = claims(json!({ "groups": "any", "tenant": shouted, "grants": trusted }));
+    let grants = rules.grants_of_person(&said).expect("grants");
+    assert_eq!(grants.len(), 3);
+    for grant in grants {
+        assert_eq!(grant.domain().organization_id(), Some(usual), "{grant:?}");
+    }
+}

@@ -127,7 +127,7 @@ async fn a_wrong_state_is_refused() {
     let (code, _) = issuer.approve(&begun.location, sign(issuer.person()));
     for state in ["", "guessed", &"x".repeat(100_000)] {
         let failed = oidc.finish_login(&answer(&code, state), Some(&begun.browser_secret)).await;
-        assert!(!failed.as_ref().expect_err("refused").was_begun);
+        assert!(!failed.as_ref().expect_err("refused").is_news);
         assert!(message(failed, ErrorKind::Invalid).contains("not known here"));
     }
     let none = LoginAnswer { code: Some(code), ..LoginAnswer::default() };

@@ -1,5 +1,6 @@
 use super::*;
-use crate::access::{AccountChange, Login, Visitor};
+use crate::access::{AccountChange, JwtVerifier, Login, SessionOwner, Visitor};
+use crate::directory::IssuedSubject;
 
 fn change(change: impl FnOnce(&mut AccountChange)) -> AccountChange {
     let mut made = AccountChange::default();
@@ -46,7 +47,34 @@ async fn two_accounts_never_share_an_address() {
     };
     let operator = Principal::operator();
     let error = assert_kind(world.door.create_account(&operator, again).await, ErrorKind::Invalid);
-    assert!(error.to_string().contains("ada@example.com already"), "{error}");
+    assert!(error.to_string().contains("are in use"), "{error}");
+    assert!(!error.to_string().contains("ada@example.com"), "{error}");
+}
+
+#[tokio::test]
+async fn only_whoever_runs_the_platform_says_whom_a_provider_vouches_for() {
+    let world = World::new().await;
+    let request = |email: &str| AccountRequest {
+        email: email.to_owned(),
+        name: "Eve".to_owned(),
+        grants: vec![grant(Role::Analyst, over(ACME))],
+        password: None,
+        subject: Some(IssuedSubject { issuer: "issuer".to_owned(), subject: "eve".to_owned() }),
+    };
+    let admin = foreigner(grant(Role::OrganizationAdmin, over(ACME)));
+    let refused = world.door.create_account(&admin, request("eve@example.com")).await;
+    assert_kind(refused, ErrorKind::Forbidden);
+    let operator = Principal::operator();
+    world.door.create_account(&operator, request("eve@example.com")).await.expect("an account");
+    let again = world.door.create_account(&operator, request("other@example.com")).await;
+    let by_subject = assert_kind(again, ErrorKind::Invalid).to_string();
+    let again = AccountRequest {
+        subject: None,
+        password: Some(PASSWORD.to_owned()),
+        ..request("eve@example.com")
+    };
+    let by_email = world.door.create_account(&operator, again).await;
+    assert_eq!(assert_kind(by_email, ErrorKind::Invalid).to_string(), by_subject);
 }
 
 #[tokio::test]
@@ -182,4 +210,41 @@ async fn every_act_on_an_account_is_in_the_audit_log_without_its_password() {
     assert_eq!(names, ["account.delete", "account.change", "account.create"]);
     let text = format!("{acts:?}");
     assert!(!text.contains("few words") && !text.contains("argon2"), "{text}");
+}
+
+/// Takes every JWT for one of Ada's.
+#[derive(Debug)]
+struct Ada;
+
+#[async_trait::async_trait]
+impl JwtVerifier for Ada {
+    async fn verify(&self, _: &str) -> Result<Arc<Principal>> {
+        Ok(Arc::new(foreigner(grant(Role::Analyst, over(ACME)))))
+    }
+}
+
+#[tokio::test]
+async fn whose_account_is_disabled_gets_in_by_no_token_of_the_provider() {
+    let world = World::new().await;
+    world.door.set_jwt_verifier(Arc::new(Ada));
+    let operator = Principal::operator();
+    let account = AccountRequest {
+        email: "ada@example.com".to_owned(),
+        name: "Ada".to_owned(),
+        grants: vec![grant(Role::Analyst, over(ACME))],
+        password: None,
+        subject: Some(IssuedSubject { issuer: "issuer".to_owned(), subject: "ada".to_owned() }),
+    };
+    let account = world.door.create_account(&operator, account).await.expect("an account");
+    let jwt = Credential::Jwt("a.b.c".to_owned());
+    let owner = SessionOwner::Principal(foreigner(grant(Role::Analyst, over(ACME))));
+    let session = world.door.open_session(owner, &Visitor::default()).await.expect("a session");
+    let session = Credential::Session(session.secret);
+    for disabled in [false, true, false] {
+        let switch = change(|one| one.disabled = Some(disabled));
+        world.door.change_account(&operator, &account.id, switch).await.expect("changed");
+        for shown in [&jwt, &session] {
+            assert_eq!(world.door.authenticate(shown).await.is_err(), disabled, "{shown:?}");
+        }
+    }
 }

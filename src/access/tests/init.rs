@@ -1,6 +1,7 @@
 use super::*;
 use crate::access::{INIT_TOKEN_ID, Login, Permission, SetupRequest, Visitor};
 use crate::config::Secret;
+use crate::directory::IssuedSubject;
 
 const INIT_TOKEN: &str = "0123456789abcdef0123456789abcdef";
 const EMAIL: &str = "ada@example.com";
@@ -126,6 +127,50 @@ async fn an_account_of_the_settings_is_made_once_and_follows_its_file() {
     assert_eq!(login_now.expect("a session").principal.id(), id);
     let alone = world.restart(|config| config.init_admin_email = String::new()).await;
     assert_kind(alone, ErrorKind::Invalid);
+}
+
+#[tokio::test]
+async fn an_account_that_somebody_else_made_is_not_promoted_by_the_settings() {
+    let folder = tempfile::tempdir().expect("folder");
+    let file = folder.path().join("password");
+    std::fs::write(&file, PASSWORD).expect("write");
+    let mut world = World::new().await;
+    let planted = world.account(EMAIL, grant(Role::Analyst, over(ACME))).await;
+    let error = world.restart(|config| {
+        config.init_admin_email = EMAIL.to_owned();
+        config.init_admin_password_file = file.clone();
+    });
+    let error = assert_kind(error.await, ErrorKind::Invalid);
+    assert!(error.to_string().contains("name another address"), "{error}");
+    let other = "root@example.com";
+    world.restart(|config| config.init_admin_email = other.to_owned()).await.expect("the way out");
+    assert_eq!(world.person(&planted.id).grants(), [grant(Role::Analyst, over(ACME))]);
+    // One that may do everything already gains nothing.
+    let admin = world.account("boss@example.com", super_admin()).await;
+    let boss = "boss@example.com".to_owned();
+    world.restart(|config| config.init_admin_email = boss).await.expect("a super admin's");
+    assert_eq!(world.person(&admin.id).grants(), [super_admin()]);
+}
+
+#[tokio::test]
+async fn an_account_that_a_provider_vouches_for_is_not_brought_in_by_the_settings() {
+    let folder = tempfile::tempdir().expect("folder");
+    let file = folder.path().join("password");
+    std::fs::write(&file, PASSWORD).expect("write");
+    let mut world = World::new().await;
+    let request = AccountRequest {
+        email: EMAIL.to_owned(),
+        name: "Ada".to_owned(),
+        grants: vec![super_admin()],
+        password: None,
+        subject: Some(IssuedSubject { issuer: "issuer".to_owned(), subject: "ada".to_owned() }),
+    };
+    world.door.create_account(&Principal::operator(), request).await.expect("an account");
+    let error = world.restart(|config| {
+        config.init_admin_email = EMAIL.to_owned();
+        config.init_admin_password_file = file.clone();
+    });
+    assert_kind(error.await, ErrorKind::Invalid);
 }
 
 #[tokio::test]

@@ -112,6 +112,37 @@ async fn a_rotated_token_lasts_as_long_as_the_old_one_was_to_last() {
 }
 
 #[tokio::test]
+async fn a_token_that_rotates_itself_ends_when_it_was_to_end() {
+    let world = World::new().await;
+    let expires_at = Some(world.now() + TimeDelta::days(90));
+    let request = TokenRequest { expires_at, ..request("quarter", super_admin()) };
+    let old = world.door.create_token(&Principal::operator(), request).await.expect("a token");
+    world.wait(TimeDelta::days(80));
+    let itself = world.admits(&old.secret).await.expect("admitted");
+    let new = world.door.rotate_token(&itself, &old.token.id, 60).await.expect("rotated");
+    assert_eq!(new.token.expires_at, expires_at);
+}
+
+#[tokio::test]
+async fn rotating_makes_no_more_tokens_than_one_may_have() {
+    let world = World::new().await;
+    let account = world.account("ada@example.com", grant(Role::Analyst, over(ACME))).await;
+    let ada = world.person(&account.id);
+    let own = || request("own", grant(Role::Analyst, over(ACME)));
+    let mut last = world.door.create_token(&ada, own()).await.expect("a token").token.id;
+    for _ in 1..100 {
+        last = world.door.create_token(&ada, own()).await.expect("a token").token.id;
+    }
+    let one_more = world.door.create_token(&ada, own()).await;
+    assert_kind(one_more, ErrorKind::LimitExceeded);
+    let overlapping = world.door.rotate_token(&ada, &last, 60).await;
+    assert_kind(overlapping, ErrorKind::LimitExceeded);
+    let next = world.door.rotate_token(&ada, &last, 0).await.expect("the old one made room");
+    world.door.revoke_token(&ada, &next.token.id).await.expect("revoked");
+    world.door.create_token(&ada, own()).await.expect("what was revoked takes no room");
+}
+
+#[tokio::test]
 async fn nobody_makes_a_token_of_more_than_it_holds() {
     let world = World::new().await;
     let admin = world.token(grant(Role::OrganizationAdmin, over(ACME))).await;
@@ -156,6 +187,26 @@ async fn a_token_gives_on_no_scope_that_it_lacks() {
         ..request("wide", grant(Role::Analyst, over(ACME)))
     };
     assert_kind(world.door.create_token(&narrow, wide).await, ErrorKind::Forbidden);
+}
+
+#[tokio::test]
+async fn a_token_has_no_role_that_its_scopes_empty_and_one_place_only() {
+    let world = World::new().await;
+    let operator = Principal::operator();
+    let with = |grants: [Grant; 2], scopes| TokenRequest {
+        grants: grants.to_vec(),
+        scopes,
+        ..request("several", super_admin())
+    };
+    let (reads, writes) = (grant(Role::Analyst, over(ACME)), grant(Role::Ingest, over(ACME)));
+    let emptied = with([reads.clone(), writes.clone()], Some(vec![Permission::RunSql]));
+    let error = assert_kind(world.door.create_token(&operator, emptied).await, ErrorKind::Invalid);
+    assert!(error.to_string().contains("leave nothing of what ingest over"), "{error}");
+    for other in [grant(Role::Analyst, over(BETA)), grant(Role::Analyst, Domain::Platform)] {
+        let made = world.door.create_token(&operator, with([reads.clone(), other], None)).await;
+        assert_kind(made, ErrorKind::Invalid);
+    }
+    world.door.create_token(&operator, with([reads, writes], None)).await.expect("one place");
 }
 
 #[tokio::test]

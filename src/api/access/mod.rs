@@ -31,6 +31,8 @@ pub struct AccessDoor {
     pub authenticator: Arc<Authenticator>,
     /// How a session's cookie is named and guarded.
     pub cookies: CookiePolicy,
+    /// Whether people sign in by an identity provider as well.
+    pub offers_oidc: bool,
 }
 
 /// Every route, over `door`.

@@ -3,17 +3,29 @@
 
 use std::sync::LazyLock;
 
+use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{Html, IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
+use super::AccessDoor;
+
 const STYLE: &str = include_str!("pages/style.css");
 const SCRIPT: &str = include_str!("pages/script.js");
 
-static LOGIN: LazyLock<Page> = LazyLock::new(|| Page::of(include_str!("pages/login.html")));
+/// The way to the identity provider, where there is one.
+const PROVIDER: &str = "<p class=\"other\"><a href=\"/api/oidc/login\">Sign in with your identity \
+                        provider</a></p>\n";
+
+static LOGIN: LazyLock<Page> = LazyLock::new(|| Page::of(&login_with("")));
+static LOGIN_BY_PROVIDER: LazyLock<Page> = LazyLock::new(|| Page::of(&login_with(PROVIDER)));
 static SETUP: LazyLock<Page> = LazyLock::new(|| Page::of(include_str!("pages/setup.html")));
+
+fn login_with(provider: &str) -> String {
+    include_str!("pages/login.html").replace("{{provider}}\n", provider)
+}
 
 /// A page with style and script in it, and the policy that allows exactly
 /// those.
@@ -61,8 +73,8 @@ fn digest(text: &str) -> String {
     get, path = "/login", tag = "access", security(()),
     responses((status = 200, body = String, content_type = "text/html"))
 )]
-pub(crate) async fn login_page() -> Response {
-    LOGIN.answer()
+pub(crate) async fn login_page(State(door): State<AccessDoor>) -> Response {
+    if door.offers_oidc { LOGIN_BY_PROVIDER.answer() } else { LOGIN.answer() }
 }
 
 /// A page to set up the first administrator.
@@ -80,7 +92,7 @@ mod tests {
 
     #[test]
     fn a_page_holds_exactly_what_its_policy_allows() {
-        for page in [&*LOGIN, &*SETUP] {
+        for page in [&*LOGIN, &*LOGIN_BY_PROVIDER, &*SETUP] {
             let between = |start: &str, end: &str| {
                 let (_, rest) = page.html.split_once(start).expect(start);
                 rest.split_once(end).expect(end).0.to_owned()
@@ -94,5 +106,22 @@ mod tests {
                 assert!(!page.html.contains(outside), "{outside}");
             }
         }
+    }
+
+    #[test]
+    fn the_way_to_the_provider_is_shown_where_there_is_one() {
+        assert!(LOGIN_BY_PROVIDER.html.contains("href=\"/api/oidc/login\""));
+        assert!(!LOGIN.html.contains("<a "), "{}", LOGIN.html);
+        for page in [&LOGIN, &LOGIN_BY_PROVIDER, &SETUP] {
+            assert!(!page.html.contains("{{"), "{}", page.html);
+        }
+    }
+
+    #[test]
+    fn after_signing_in_the_origin_stays_before_the_path() {
+        // What a browser makes of an address, only a browser knows.
+        assert!(SCRIPT.contains("url.origin === location.origin ? url.origin + url.pathname"));
+        assert_eq!(SCRIPT.matches("location.assign(").count(), 1);
+        assert!(SCRIPT.contains("location.assign(target)"));
     }
 }

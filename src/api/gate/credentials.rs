@@ -42,6 +42,13 @@ pub(super) fn shown(headers: &HeaderMap, cookies: CookiePolicy) -> Result<Option
     Ok(Some(Credential::bearer(token)))
 }
 
+/// Whether the credential is a Basic one.
+pub(super) fn is_basic(headers: &HeaderMap) -> bool {
+    let line = headers.get(header::AUTHORIZATION).and_then(|line| line.to_str().ok());
+    let scheme = line.and_then(|line| line.trim().split(' ').next());
+    scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("basic"))
+}
+
 /// The password of a Basic credential, which is the token. The user name may
 /// be anything; some clients have only a place for it, and send the token
 /// there.

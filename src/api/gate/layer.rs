@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value};
 
 use super::address::{ClientAddress, is_forwarded, peer_of};
-use super::credentials::shown;
+use super::credentials::{is_basic, shown};
 use super::failures::FailedAttempts;
 use super::judge::{Asked, judge};
 use super::operator::OperatorToken;
@@ -126,6 +126,9 @@ impl Gate {
         let is_safe = matches!(*request.method(), Method::GET | Method::HEAD);
         match shown {
             Some(Credential::Session(_)) if !is_safe => self.site.check_session(headers),
+            // A browser that was asked for a Basic credential once sends it by
+            // itself from then on, as it does a cookie.
+            Some(_) if !is_safe && is_basic(headers) => self.site.check_browser(headers),
             Some(_) => Ok(()),
             None => {
                 if self.anonymous.is_some() {

@@ -100,8 +100,9 @@ fn is_form(headers: &HeaderMap) -> bool {
 }
 
 fn forged(why: &str) -> Problem {
-    let detail =
-        format!("{why}; nothing was done. Requests with an access token are not bound by this");
+    let detail = format!(
+        "{why}; nothing was done. Requests with an access token as Bearer are not bound by this"
+    );
     Problem::new(ErrorKind::Forbidden, detail)
 }
 

@@ -179,9 +179,14 @@ async fn another_sites_request_with_our_cookie_is_refused() {
     // Reading changes nothing, and no other site can read the answer.
     let teams = format!("GET /api/organizations/{OURS}/teams");
     assert_eq!(server.status(&teams, &[COOKIE, ("sec-fetch-site", "cross-site")]).await, 200);
-    // A token is in no browser's keeping.
+    // A Bearer token is in no browser's keeping; a Basic one may be.
     let cross = ("sec-fetch-site", "cross-site");
     assert_eq!(server.status("POST /api/events", &[INGEST, cross, form]).await, 200);
+    let basic = ("authorization", "Basic OmluZ2VzdA==");
+    assert_eq!(server.status("POST /api/events", &[basic, cross]).await, 403);
+    let evil = [basic, ("host", "spend.example"), ("origin", "https://evil.example")];
+    assert_eq!(server.status("POST /api/events", &evil).await, 403);
+    assert_eq!(server.status("POST /api/events", &[basic]).await, 200, "a program");
 }
 
 #[tokio::test]

@@ -190,16 +190,16 @@ async fn finish(
 }
 
 /// Writes down a login that failed; the session writes down one that did not.
-/// An answer to a login that nobody began is only counted: anybody can send
-/// them, as many as they like.
+/// An answer to a login that nobody began, or a second one of another browser,
+/// is only counted: anybody can send them, as many as they like.
 async fn write_down(
     door: &OidcDoor,
     failed: FailedLogin,
     subject: Option<String>,
 ) -> Result<Error> {
-    let FailedLogin { error, was_begun } = failed;
+    let FailedLogin { error, is_news } = failed;
     metrics::counter!("spendlake_oidc_login_failures_total").increment(1);
-    if was_begun {
+    if is_news {
         let audit = Audit {
             actor: NOBODY.to_owned(),
             action: "login.failed".to_owned(),

@@ -52,7 +52,11 @@ impl Server {
         authenticator.open(Arc::clone(&store)).await.expect("opened");
         let directory = DirectoryDoor::default();
         directory.set(Arc::clone(&store)).expect("once");
-        let access = AccessDoor { authenticator: Arc::clone(&authenticator), cookies };
+        let access = AccessDoor {
+            authenticator: Arc::clone(&authenticator),
+            cookies,
+            offers_oidc: oidc.is_some(),
+        };
         let door = OidcDoor { oidc, access, directory };
         let (router, _) = routes(door).split_for_parts();
         let router = router.with_state(());
@@ -171,6 +175,7 @@ async fn another_browser_gets_no_session() {
         let answer = server.get(&path, cookie).await;
         assert_eq!((answer.status, answer.cookie("spendlake")), (400, None));
     }
+    assert_eq!(server.audit().await.len(), 1, "however often it is tried");
 }
 
 #[tokio::test]

@@ -10,9 +10,24 @@ if (code && form.elements.code) {
   // The code stays out of the browser's history.
   history.replaceState(null, "", location.pathname);
 }
-// Where to go on: a path of this server, and nothing else.
+// Where to go on: a path of this server, and nothing else. The browser itself
+// says where an address leads: it drops tabs, say, and reads \ as /. The origin
+// stays before the path: one that begins with // would be another server.
 const next = new URLSearchParams(location.search).get("next");
-const target = next && /^\/(?![\/\\])/.test(next) ? next : null;
+const target = next && ownPath(next);
+function ownPath(address) {
+  try {
+    const url = new URL(address, location.origin);
+    return url.origin === location.origin ? url.origin + url.pathname + url.search : null;
+  } catch {
+    return null;
+  }
+}
+const other = document.querySelector(".other a");
+if (other && target) {
+  const path = target.slice(location.origin.length);
+  other.href = `/api/oidc/login?return_to=${encodeURIComponent(path)}`;
+}
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
   said.textContent = "";
