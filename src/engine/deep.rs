@@ -6,13 +6,13 @@ use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
-/// Most operators in a row.
-pub(crate) const CHAIN_MAX: usize = 2_000;
+/// Most operators in a row, which the stacks of SQL's threads have room for.
+pub(super) const CHAIN_MAX: usize = 2_000;
 
-/// Whether `text` holds more than [`CHAIN_MAX`] operators in a row: not parted
-/// by a comma, within the same parentheses. What cannot be read at all is for
-/// the parser to say.
-pub(crate) fn is_too_deep(text: &str) -> bool {
+/// Whether `text` holds more than `most` operators in a row: not parted by a
+/// comma, within the same parentheses. What cannot be read at all is for the
+/// parser to say.
+pub(crate) fn is_longer_chain(text: &str, most: usize) -> bool {
     let Ok(tokens) = Tokenizer::new(&GenericDialect {}, text).tokenize() else { return false };
     // One for each parenthesis that is open.
     let mut chains = vec![0_usize];
@@ -30,7 +30,7 @@ pub(crate) fn is_too_deep(text: &str) -> bool {
             token if links(&token) => {
                 let Some(chain) = chains.last_mut() else { continue };
                 *chain += 1;
-                if *chain > CHAIN_MAX {
+                if *chain > most {
                     return true;
                 }
             }
@@ -90,14 +90,17 @@ mod tests {
     fn a_chain_counts_and_a_list_does_not() {
         let chain = |link: &str, links: usize| format!("SELECT 1{}", link.repeat(links));
         for link in ["+1", "::int", " OR 1", " UNION SELECT 1", "[1]", " IS NULL", " = 'a'"] {
-            assert!(!is_too_deep(&chain(link, CHAIN_MAX)), "{link}");
-            assert!(is_too_deep(&chain(link, CHAIN_MAX + 1)), "{link}");
+            assert!(!is_longer_chain(&chain(link, CHAIN_MAX), CHAIN_MAX), "{link}");
+            assert!(is_longer_chain(&chain(link, CHAIN_MAX + 1), CHAIN_MAX), "{link}");
         }
-        assert!(is_too_deep(&format!("SELECT 1::int{}", "[]".repeat(CHAIN_MAX))));
-        assert!(is_too_deep(&format!("SELECT (2 * (3{}))", "+1".repeat(CHAIN_MAX + 1))));
-        assert!(!is_too_deep(&chain(", -1 + 1", 100_000)));
-        assert!(!is_too_deep(&format!("SELECT 1 IN (0{})", ", -1".repeat(100_000))));
-        assert!(!is_too_deep(&format!("SELECT '{}'", "+1".repeat(100_000))));
-        assert!(!is_too_deep("SELECT 'never closed"));
+        assert!(is_longer_chain(&format!("SELECT 1::int{}", "[]".repeat(CHAIN_MAX)), CHAIN_MAX));
+        assert!(is_longer_chain(
+            &format!("SELECT (2 * (3{}))", "+1".repeat(CHAIN_MAX + 1)),
+            CHAIN_MAX
+        ));
+        assert!(!is_longer_chain(&chain(", -1 + 1", 100_000), CHAIN_MAX));
+        assert!(!is_longer_chain(&format!("SELECT 1 IN (0{})", ", -1".repeat(100_000)), CHAIN_MAX));
+        assert!(!is_longer_chain(&format!("SELECT '{}'", "+1".repeat(100_000)), CHAIN_MAX));
+        assert!(!is_longer_chain("SELECT 'never closed", CHAIN_MAX));
     }
 }

@@ -69,6 +69,7 @@ use stream::Job;
 use workers::Workers;
 
 pub use catalog::{CATALOG, SCHEMA};
+pub(crate) use deep::is_longer_chain;
 pub use named_tables::NamedTable;
 pub use parameters::number_value;
 pub use registry::{StatementInfo, StatementState};

@@ -14,7 +14,7 @@ use datafusion::sql::parser::DFParserBuilder;
 pub(super) use datafusion::sql::parser::Statement as Parsed;
 use datafusion::sql::sqlparser::ast::Statement as Ansi;
 
-use super::deep::{CHAIN_MAX, is_too_deep};
+use super::deep::{CHAIN_MAX, is_longer_chain};
 use super::functions::{CALLS_MAX, is_growing};
 use super::texts::{as_plain, plain};
 
@@ -54,7 +54,7 @@ pub struct Description {
 
 /// The one statement that `text` holds, if it is of a kind that is run.
 pub(super) fn parse(text: &str) -> Result<Parsed> {
-    if is_too_deep(text) {
+    if is_longer_chain(text, CHAIN_MAX) {
         return Err(DataFusionError::Plan(format!(
             "the SQL text has more than {CHAIN_MAX} operators in a row; use IN, a list or a join"
         )));

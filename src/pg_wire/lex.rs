@@ -3,6 +3,7 @@
 //! it was sent.
 
 use super::fault::{Fault, Outcome};
+use crate::engine::is_longer_chain;
 
 /// Longest text with statements, bytes: as long as the engine takes one.
 const TEXT_BYTES_MAX: usize = 1 << 20;
@@ -17,11 +18,13 @@ pub(super) fn check_length(text: &str) -> Outcome<()> {
     Err(Fault::new("54000", message))
 }
 
-/// Whether a parser, or what walks over its tree, could run out of stack. Such
-/// a text is looked at here no further; the engine refuses it.
-pub(super) fn is_too_deep(_text: &str) -> bool {
-    // The engine's own count takes this place.
-    false
+/// Most operators in a row in a text that is looked at here, where stacks are
+/// small. A longer one is asked as it is.
+const CHAIN_MAX: usize = 200;
+
+/// Whether looking at `text` would take more of the stack than there is.
+pub(super) fn is_too_deep(text: &str) -> bool {
+    is_longer_chain(text, CHAIN_MAX)
 }
 
 /// A word or sign of SQL.

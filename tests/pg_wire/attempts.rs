@@ -292,3 +292,19 @@ async fn a_transaction_ends_however_often_something_is_asked_in_it() {
     assert!(client.is_closed() || code(&error) == "25P03", "{error:?}");
     assert_eq!(column(&other, "SELECT 1").await, ["1"], "one without a transaction stays");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chain_of_operators_ends_no_process() {
+    let served = Served::with_events().await;
+    let client = served.client().await;
+    let chain = |links: usize| format!("SELECT 1{} AS n", "+1".repeat(links));
+    for links in [150, 2000] {
+        assert_eq!(column(&client, &chain(links)).await, [(links + 1).to_string()]);
+        client.query(&chain(links), &[]).await.expect("prepared and run");
+    }
+    for text in [chain(300_000), format!("SELECT 1::int{}", "[]".repeat(300_000))] {
+        assert_eq!(refusal(&client, &text).await, "42000");
+        assert_eq!(code(&client.query(&text, &[]).await.expect_err("refused")), "42000");
+    }
+    assert_eq!(column(&client, "SELECT 1").await, ["1"]);
+}
