@@ -162,6 +162,13 @@ mod tests {
     const SHORT: Duration = Duration::from_millis(300);
 
     async fn served(change: impl FnOnce(&mut HttpLimits)) -> (SocketAddr, CancellationToken) {
+        served_by(None, change).await
+    }
+
+    async fn served_by(
+        tls: Option<TlsAcceptor>,
+        change: impl FnOnce(&mut HttpLimits),
+    ) -> (SocketAddr, CancellationToken) {
         let mut limits = HttpLimits::new(false);
         change(&mut limits);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -169,7 +176,7 @@ mod tests {
         let peer = |ConnectInfo(Peer(peer)): ConnectInfo<Peer>| async move { peer.to_string() };
         let router = Router::new().route("/", get(peer));
         let stop = CancellationToken::new();
-        tokio::spawn(serve_http(listener, None, router, limits, stop.clone()));
+        tokio::spawn(serve_http(listener, tls, router, limits, stop.clone()));
         (address, stop)
     }
 
@@ -178,6 +185,12 @@ mod tests {
         let mut answer = vec![0; 1_000];
         let length = stream.read(&mut answer).await.expect("an answer");
         String::from_utf8_lossy(&answer[..length]).into_owned()
+    }
+
+    async fn from_elsewhere(address: SocketAddr) -> TcpStream {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind(SocketAddr::from(([127, 0, 0, 2], 0))).expect("another network");
+        socket.connect(address).await.expect("connected")
     }
 
     async fn is_closed(stream: &mut TcpStream) -> bool {
@@ -227,10 +240,39 @@ mod tests {
                 continue;
             }
             assert!(is_closed(&mut fifth).await);
-            let socket = TcpSocket::new_v4().expect("a socket");
-            socket.bind(SocketAddr::from(([127, 0, 0, 2], 0))).expect("another network");
-            let mut other = socket.connect(address).await.expect("connected");
+            let mut other = from_elsewhere(address).await;
             assert!(ask(&mut other).await.starts_with("HTTP/1.1 200"), "others go on");
         }
+    }
+
+    #[tokio::test]
+    async fn silent_tls_clients_hold_up_nobody_elsewhere_and_are_gone_soon() {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("made");
+        let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der());
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key.expect("a key"))
+            .expect("a certificate");
+        let (address, _stop) = served_by(Some(TlsAcceptor::from(Arc::new(config))), |limits| {
+            (limits.handshakes_max, limits.handshake_time) = (16, SHORT * 3);
+        })
+        .await;
+        let mut silent = Vec::new();
+        for _ in 0..4 {
+            silent.push(TcpStream::connect(address).await.expect("connected"));
+        }
+        let begun = std::time::Instant::now();
+        let mut fifth = TcpStream::connect(address).await.expect("connected");
+        assert!(is_closed(&mut fifth).await && begun.elapsed() < SHORT, "its network has four");
+        let mut other = from_elsewhere(address).await;
+        timeout(SHORT, other.read_u8()).await.expect_err("it is waited for");
+        for mut one in silent {
+            assert!(is_closed(&mut one).await);
+        }
+        let mut next = TcpStream::connect(address).await.expect("connected");
+        timeout(SHORT, next.read_u8()).await.expect_err("there is room again");
     }
 }
