@@ -4,7 +4,7 @@ import json
 import random
 import uuid
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -31,10 +31,12 @@ class Bodies:
     time nor memory for millions of prepared events.
     """
 
-    def __init__(self, files: list[Path], bodies: int, events: int) -> None:
+    def __init__(self, files: list[Path], bodies: int, events: int, unsaid: Set[str] = frozenset()) -> None:
         """Up to `bodies` different bodies of `events` lines each, from the
-        latest of `files`, as whole conversations in random order."""
+        latest of `files`, as whole conversations in random order. The fields
+        `unsaid` are left out."""
         self.events = events
+        self._said = [name for name in COPIED if name not in unsaid]
         self._random = random.Random(1)
         lines = self._lines(files, bodies * events)
         count = len(lines) // events
@@ -89,7 +91,7 @@ class Bodies:
                 "event_id": self._id(),
                 "event_time": time.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
                 "conversation_id": conversation,
-                **{name: row[name] for name in COPIED if row[name] is not None},
+                **{name: row[name] for name in self._said if row[name] is not None},
                 "tags": dict(row["tags"] or []),
             }
             yield json.dumps(event, separators=(",", ":"), default="{:f}".format) + "\n"

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from attribution import import_directory
 from client import Client
 from events import Bodies
 from lake import active_files, folder_bytes
@@ -43,17 +44,27 @@ class Acknowledged:
 
 
 def measure_ingest(
-    binary: Path, bodies: Bodies, directory: Path, folder: Path, seconds: float
+    binary: Path,
+    bodies: Bodies,
+    directory: Path,
+    folder: Path,
+    seconds: float,
+    records: list[dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """Sends for `seconds` into a new data directory, with every setting at its
-    default, so that flush and rollup run meanwhile."""
+    default, so that flush and rollup run meanwhile. With `records` of the
+    directory, every event must be attributed by them."""
     with null_server() as address:
         alone = closed_loop(address, _until(bodies, 2.0), CONNECTIONS, lambda *_: None)
     _new_data_dir(folder, directory)
+    if records:
+        import_directory(binary, folder, records)
     acknowledged = Acknowledged(bodies.events)
     with Server(binary, folder) as server:
         run = closed_loop(server.address, _until(bodies, seconds), CONNECTIONS, acknowledged.check)
         stored = _count(server, acknowledged.total)
+        if records:
+            _count(server, acknowledged.total, "team_id IS NOT NULL AND department IS NOT NULL")
         commits = {table: active_files(folder, table).version for table in ("usage_events", "usage_daily")}
         resident, _ = server.memory_bytes()
     shutil.rmtree(folder)
@@ -108,11 +119,11 @@ def _until(bodies: Bodies, seconds: float) -> Iterator[Request]:
     return itertools.takewhile(lambda _: time.perf_counter() < deadline, _requests(bodies))
 
 
-def _count(server: Server, acknowledged: int) -> int:
+def _count(server: Server, acknowledged: int, where: str = "true") -> int:
     """The stored events; an error when they are not the acknowledged ones."""
     client = Client(server.address)
-    [row] = json.loads(client.sql("SELECT count(*) AS events FROM usage_events").body)
+    [row] = json.loads(client.sql(f"SELECT count(*) AS events FROM usage_events WHERE {where}").body)
     client.close()
     if row["events"] != acknowledged:
-        raise RuntimeError(f"{acknowledged} events were acknowledged, SQL counts {row['events']}")
+        raise RuntimeError(f"{acknowledged} events were acknowledged, SQL counts {row['events']} where {where}")
     return acknowledged

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ask import measure_analyst, measure_questions
+from attribution import ATTRIBUTED, directory_of
 from beside import SETTINGS as BESIDE_SETTINGS
 from beside import measure_beside
 from client import Client
@@ -123,9 +124,15 @@ def measure(given: argparse.Namespace, results: dict[str, Any]) -> None:
 
 def ingest(given: argparse.Namespace, large: Path, results: dict[str, Any]) -> None:
     """Durable ingest into a new data directory."""
-    bodies = Bodies(active_files(large).paths, BODIES, BODY_EVENTS)
+    files = active_files(large).paths
+    bodies = Bodies(files, BODIES, BODY_EVENTS)
     fresh, names = given.dir / "fresh", large / "directory.json"
     results["ingest"] = measure_ingest(given.binary, bodies, names, fresh, given.ingest_seconds)
+    silent = Bodies(files, BODIES, BODY_EVENTS, unsaid=ATTRIBUTED)
+    records = directory_of(files)
+    results["ingest_attributed"] = measure_ingest(
+        given.binary, silent, names, fresh, given.ingest_seconds, records
+    )
 
 
 def restart(given: argparse.Namespace, large: Path, results: dict[str, Any]) -> None:

@@ -48,7 +48,7 @@ async fn what_is_over_nothing_but_the_user_ends() {
     app.store(lines(&[event])).await;
     let (own, theirs) = (over(ORGANIZATION, USER), over(OTHER, "bob"));
     let (token, ends) = make_token(&app, json!([own])).await;
-    let (wider, stays) = make_token(&app, json!([own, theirs])).await;
+    let (wider, stays) = make_token(&app, json!([own, over(ORGANIZATION, "bob")])).await;
     let (account, session_ends) = make_account(&app, "g@example.com", json!([own])).await;
     let (_, session_stays) = make_account(&app, "h@example.com", json!([own, theirs])).await;
     for credential in [&ends, &stays, &session_ends, &session_stays] {

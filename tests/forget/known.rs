@@ -27,7 +27,9 @@ async fn whoever_stands_anywhere_is_known() {
     // The same call from two sources: the second is a sighting.
     let call = |id: &str, user: &str| event_with(id, json!({"user_id": user, "request_id": "r"}));
     app.store(lines(&[call("a", "ada"), event_with("t", json!({"tags": {"by": "tagged"}}))])).await;
-    let answer = app.post(call("b", "sighted").to_string(), None).await.json();
+    let mut other = call("b", "sighted");
+    other["source"] = "codex".into();
+    let answer = app.post(other.to_string(), None).await.json();
     assert_eq!(answer["sighting"], 1, "{answer}");
     let wrong = event_with("w", json!({"user_id": "refused", "input_tokens": -1}));
     assert_eq!(app.post(wrong.to_string(), None).await.status, 422);
