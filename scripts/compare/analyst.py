@@ -87,7 +87,7 @@ QUERIES = {
         ) AS days
         ORDER BY usage_date""",
     "calls compared with the day before": """
-        SELECT provider, usage_date, calls, lag(calls) OVER (
+        SELECT provider, usage_date, calls, lag(calls, 1, 0) OVER (
             PARTITION BY provider ORDER BY usage_date
         ) AS the_day_before
         FROM (

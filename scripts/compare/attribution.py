@@ -20,7 +20,8 @@ RECORDS = {
     "team": """SELECT organization_id, team_id AS id, team_id AS name, min(department) AS department""",
     "user": "SELECT DISTINCT organization_id, user_id AS id, user_id AS name",
     "api_key": "SELECT DISTINCT organization_id, api_key_id AS id, api_key_id AS name",
-    "membership": "SELECT organization_id, user_id, min(team_id) AS team_id",
+    # From before the first event.
+    "membership": "SELECT organization_id, user_id, min(team_id) AS team_id, '2020-01-01' AS valid_from",
 }
 GROUPS = {"team": "GROUP BY 1, 2", "membership": "GROUP BY 1, 2"}
 
