@@ -15,7 +15,7 @@ mod size;
 mod usage;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use self::size::Shape;
 use super::Draft;

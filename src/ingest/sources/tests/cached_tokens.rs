@@ -7,6 +7,7 @@
 
 use serde_json::{Value, json};
 
+use super::super::otlp::tests as otlp;
 use super::*;
 use crate::model::{Money, TokenCounts, UsageEvent};
 
@@ -97,9 +98,48 @@ impl Case {
         payload
     }
 
-    fn assert_same(&self, source: &str, format: SourceFormat, body: &str) {
+    /// A span of the GenAI conventions, whose input contains what was cached.
+    /// They know no one-hour writes.
+    fn span(&self) -> Option<Vec<u8>> {
+        let tokens = &self.tokens;
+        let input = tokens.input + tokens.cache_read + tokens.cache_write;
+        let span = json!({"gen_ai.operation.name": "chat", "gen_ai.provider.name": self.provider,
+            "gen_ai.request.model": self.model, "gen_ai.usage.input_tokens": input,
+            "gen_ai.usage.cache_read.input_tokens": tokens.cache_read,
+            "gen_ai.usage.cache_creation.input_tokens": tokens.cache_write,
+            "gen_ai.usage.output_tokens": tokens.output,
+            "gen_ai.usage.reasoning.output_tokens": tokens.reasoning});
+        (tokens.cache_write_1h == 0).then(|| otlp::span(&span))
+    }
+
+    /// What the provider's own tool logs, each counting in its way.
+    fn tool_log(&self) -> Vec<u8> {
+        let tokens = &self.tokens;
+        let record = match self.shape.as_str() {
+            "anthropic" => json!({"event.name": "claude_code.api_request", "session.id": "s",
+                "model": self.model, "input_tokens": tokens.input,
+                "cache_read_tokens": tokens.cache_read,
+                "cache_creation_tokens": tokens.cache_write + tokens.cache_write_1h,
+                "cache_creation_1h_tokens": tokens.cache_write_1h,
+                "output_tokens": tokens.output}),
+            "gemini" => json!({"event.name": "gemini_cli.api_response", "session.id": "s",
+                "model": self.model, "auth_type": "gemini-api-key",
+                "input_token_count": tokens.input + tokens.cache_read,
+                "cached_content_token_count": tokens.cache_read, "tool_token_count": 0,
+                "output_token_count": tokens.output - tokens.reasoning,
+                "thoughts_token_count": tokens.reasoning}),
+            _ => json!({"event.name": "codex.sse_event", "event.kind": "response.completed",
+                "conversation.id": "c", "model": self.model,
+                "input_token_count": tokens.input + tokens.cache_read,
+                "cached_token_count": tokens.cache_read, "output_token_count": tokens.output,
+                "reasoning_token_count": tokens.reasoning}),
+        };
+        otlp::log(&json!({"organization.id": "acme"}), &record)
+    }
+
+    fn assert_same(&self, source: &str, format: SourceFormat, body: &[u8]) {
         let organization_id = Some(ORGANIZATION);
-        let payload = Payload { organization_id, ..Payload::new(format, body.as_bytes()) };
+        let payload = Payload { organization_id, ..Payload::new(format, body) };
         let prepared = prepare_with(PRICES, payload);
         let name = format!("{} by {source}", self.name);
         let [UsageEvent { tokens, actual_api_cost, .. }] = prepared.events.as_slice() else {
@@ -114,18 +154,24 @@ impl Case {
 fn every_source_gives_the_classes_and_the_cost_worked_by_hand() {
     let cases = cases();
     assert!(cases.len() >= 20, "{} cases", cases.len());
+    let spans: Vec<_> = cases.iter().filter_map(|case| Some((case, case.span()?))).collect();
+    assert!(spans.len() >= 20, "{} spans", spans.len());
+    for (case, body) in spans {
+        case.assert_same("a span", otlp::JSON_TRACES, &body);
+    }
     for case in &cases {
-        case.assert_same("native", SourceFormat::Native, &case.native().to_string());
-        case.assert_same("CloudEvents", SourceFormat::CloudEvents, &case.cloud_event().to_string());
-        let body = case.litellm(&case.litellm).to_string();
-        case.assert_same("LiteLLM", SourceFormat::LiteLlm, &body);
+        let bytes = |value: Value| value.to_string().into_bytes();
+        case.assert_same("native", SourceFormat::Native, &bytes(case.native()));
+        case.assert_same("CloudEvents", SourceFormat::CloudEvents, &bytes(case.cloud_event()));
+        case.assert_same("LiteLLM", SourceFormat::LiteLlm, &bytes(case.litellm(&case.litellm)));
         // A provider's object that LiteLLM passes on as it came.
-        let body = case.litellm(&case.usage).to_string();
+        let body = bytes(case.litellm(&case.usage));
         case.assert_same("LiteLLM, unconverted", SourceFormat::LiteLlm, &body);
+        case.assert_same("the tool's log", otlp::JSON_LOGS, &case.tool_log());
         if case.shape == "anthropic" {
             let line = transcript_line(&case.model, &case.usage);
             let body = transcript_json(&line).expect("a call");
-            case.assert_same("a transcript", SourceFormat::Native, &body);
+            case.assert_same("a transcript", SourceFormat::Native, body.as_bytes());
         }
     }
 }

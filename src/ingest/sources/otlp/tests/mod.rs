@@ -24,8 +24,10 @@ use crate::pricing::PriceBook;
 /// Exporters put conversations here and there; this stands for all of them.
 const MARK: &str = "MARKED PROMPT TEXT";
 
-const JSON_LOGS: SourceFormat = SourceFormat::OtlpLogs(OtlpEncoding::Json);
-const JSON_TRACES: SourceFormat = SourceFormat::OtlpTraces(OtlpEncoding::Json);
+pub(in crate::ingest::sources) const JSON_LOGS: SourceFormat =
+    SourceFormat::OtlpLogs(OtlpEncoding::Json);
+pub(in crate::ingest::sources) const JSON_TRACES: SourceFormat =
+    SourceFormat::OtlpTraces(OtlpEncoding::Json);
 
 fn now() -> DateTime<Utc> {
     "2026-11-24T12:00:00Z".parse().expect("a time")
@@ -73,7 +75,7 @@ fn attributes(values: &Value) -> Vec<Value> {
 }
 
 /// A body with one log record of one resource.
-fn log(resource: &Value, record: &Value) -> Vec<u8> {
+pub(in crate::ingest::sources) fn log(resource: &Value, record: &Value) -> Vec<u8> {
     json!({"resourceLogs": [{
         "resource": {"attributes": attributes(resource)},
         "scopeLogs": [{"logRecords": [{
@@ -86,7 +88,7 @@ fn log(resource: &Value, record: &Value) -> Vec<u8> {
 }
 
 /// A body with one span of an hour before [`now`], half a second long.
-fn span(record: &Value) -> Vec<u8> {
+pub(in crate::ingest::sources) fn span(record: &Value) -> Vec<u8> {
     let mut span = json!({
         "traceId": "5b8efff798038103d269b633813fc60c",
         "spanId": "00f067aa0ba902b7",
