@@ -65,6 +65,8 @@ for role in "${roles[@]}"; do
     sleep 0.1
   done
   echo "== $role"
+  # It keeps notes where it runs.
+  cd "$work"
   if ! timeout 900 "$walker" run "$here/../../docs/openapi.json" --url "$url" --checks "$checks" \
     --phases examples,coverage,fuzzing --max-examples "${EXAMPLES:-15}" --max-failures 20 \
     --request-timeout 30 --warnings off "${header[@]}" >"$work/$role.report" 2>&1; then
