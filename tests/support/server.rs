@@ -61,7 +61,14 @@ impl Server {
         let deadline = Instant::now() + Duration::from_secs(START_SECONDS_MAX);
         while !server.client.is_ready().await {
             assert!(server.is_running(), "the server ended while starting");
-            assert!(Instant::now() < deadline, "the server did not become ready");
+            if Instant::now() > deadline {
+                let url = format!("{}/readyz", server.client.url);
+                let answer = match server.client.http.get(url).send().await {
+                    Ok(answer) => answer.text().await,
+                    Err(error) => Err(error),
+                };
+                panic!("the server did not become ready: {answer:?}");
+            }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         server
