@@ -93,9 +93,9 @@ class Server:
             time.sleep(0.02)
 
     def _announced_address(self) -> str:
-        """What our process wrote into the lock file; empty before it did."""
+        """Where our process says that it serves; empty before it did."""
         try:
-            holder = json.loads((self._data_dir / "LOCK").read_bytes())
+            holder = json.loads((self._data_dir / "serving.json").read_bytes())
         except (FileNotFoundError, ValueError):
             return ""
         ours = holder.get("process") == self._process.pid

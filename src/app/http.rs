@@ -36,6 +36,8 @@ pub(super) struct HttpLimits {
     /// How long it may take for the head of a request, from the connection or
     /// the answer before.
     pub(super) head_time: Duration,
+    /// How long requests that are under way may take once the server stops.
+    pub(super) drain_time: Duration,
     /// Whether all connections come from a proxy, so that networks say nothing.
     pub(super) behind_proxy: bool,
 }
@@ -47,13 +49,14 @@ impl HttpLimits {
             handshakes_max: 256,
             handshake_time: Duration::from_secs(10),
             head_time: Duration::from_secs(30),
+            drain_time: Duration::from_secs(30),
             behind_proxy,
         }
     }
 }
 
 /// Serves `router` to whoever connects, until `stop`; requests that are under
-/// way then are answered.
+/// way then are answered, where their clients take the answers.
 pub(super) async fn serve_http(
     mut listener: TcpListener,
     tls: Option<TlsAcceptor>,
@@ -103,7 +106,11 @@ pub(super) async fn serve_http(
         });
     }
     drop(listener);
-    while connections.join_next().await.is_some() {}
+    let drain = async { while connections.join_next().await.is_some() {} };
+    if timeout(limits.drain_time, drain).await.is_err() {
+        tracing::warn!(open = connections.len(), "connections that did not end were broken off");
+        connections.shutdown().await;
+    }
 }
 
 async fn serve_one(
@@ -153,7 +160,11 @@ async fn serve_requests(
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
+    use axum::body::{Body, Bytes};
     use axum::routing::get;
+    use futures::stream;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpSocket;
 
@@ -209,6 +220,26 @@ mod tests {
         }
         stop.cancel();
         assert!(is_closed(&mut client).await, "an idle connection ends with the server");
+    }
+
+    #[tokio::test]
+    async fn a_client_that_does_not_read_does_not_keep_the_server_from_stopping() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let endless = || async {
+            Body::from_stream(stream::repeat(Ok::<_, Infallible>(Bytes::from_static(
+                &[b'x'; 8_192],
+            ))))
+        };
+        let router = Router::new().route("/", get(endless));
+        let limits = HttpLimits { drain_time: SHORT, ..HttpLimits::new(false) };
+        let stop = CancellationToken::new();
+        let serving = tokio::spawn(serve_http(listener, None, router, limits, stop.clone()));
+        let mut client = TcpStream::connect(address).await.expect("connected");
+        assert!(ask(&mut client).await.starts_with("HTTP/1.1 200"));
+        stop.cancel();
+        let ended = timeout(Duration::from_secs(10), serving).await;
+        ended.expect("it ends").expect("no panic");
     }
 
     #[tokio::test]

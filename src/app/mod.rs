@@ -1,14 +1,15 @@
 //! Wiring: which parts exist, the order in which they start (lock, replay,
 //! listen) and stop (drain, flush, close).
 
+mod announcement;
 mod doctor;
 mod flight;
 mod http;
 mod listen;
 mod lock;
 mod observe;
-mod pg;
 mod operator_file;
+mod pg;
 mod serve;
 mod tls;
 mod verify;
@@ -34,8 +35,8 @@ use crate::prices::{PriceParts, Prices, RepriceRequest};
 use crate::pricing::RepriceReport;
 use crate::query::{Queries, off_workers};
 
+pub use announcement::{RunningServer, running_server};
 pub use doctor::{Check, CheckStatus, DoctorReport, UNPRICED_MODELS, unpriced_check};
-pub use lock::{RunningServer, running_server};
 pub use operator_file::operator_token;
 pub use tls::ServerTls;
 

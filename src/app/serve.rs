@@ -10,9 +10,9 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::App;
+use super::announcement::{Announcement, Serving};
 use super::http::{HttpLimits, serve_http};
 use super::listen::check_listening;
-use super::lock::Serving;
 use super::observe;
 use super::operator_file::OperatorFile;
 use super::tls::ServerTls;
@@ -40,10 +40,9 @@ impl App {
         let operator_file = OperatorFile::write(&self.config.data_dir, &self.operator)?;
         let router = self.service()?;
         let acceptor = tls.as_ref().map(|tls| TlsAcceptor::from(Arc::clone(&tls.config)));
-        self.lock.announce(Some(Serving {
-            address,
-            certificate_sha256: tls.map(|tls| tls.certificate_sha256),
-        }))?;
+        let certificate_sha256 = tls.map(|tls| tls.certificate_sha256);
+        let serving = Serving { process: std::process::id(), address, certificate_sha256 };
+        let announcement = Announcement::make(&self.config.data_dir, &serving)?;
         if let Some(oidc) = self.oidc.clone() {
             // Serving does not wait for it: it may be down while we start.
             tokio::spawn(async move { oidc.warm().await });
@@ -89,7 +88,7 @@ impl App {
         let (replayed, _) = watch.await.internal("waiting for the replay")?;
         drop(operator_file);
         let closed = self.close().await;
-        self.lock.announce(None)?;
+        drop(announcement);
         flight.and(pg).and(replayed).and(closed)
     }
 

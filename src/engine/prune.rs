@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, Date32Array, StringArray};
+use arrow::array::{ArrayRef, BooleanArray, Date32Array, StringArray, TimestampMicrosecondArray};
 use arrow::datatypes::{Date32Type, SchemaRef};
 use datafusion::catalog::Session;
 use datafusion::common::pruning::PruningStatistics;
@@ -19,7 +19,7 @@ use datafusion::scalar::ScalarValue;
 use crate::lake::LakeFile;
 
 /// The files of `files` that may hold a row accepted by all of `filters`. A
-/// filter that says nothing about date or organization keeps every file.
+/// filter that says nothing about date, time or organization keeps every file.
 pub(super) fn prune_files<'a>(
     files: &'a [LakeFile],
     date_column: &str,
@@ -78,19 +78,39 @@ struct FileBounds<'a> {
     date_column: &'a str,
 }
 
-impl FileBounds<'_> {
-    fn organizations(&self, pick: fn(&(String, String)) -> &String) -> ArrayRef {
-        let bounds = self.files.iter().map(|file| file.organizations.as_ref().map(pick));
-        Arc::new(bounds.collect::<StringArray>())
-    }
+/// Which end of what is known of a file.
+#[derive(Debug, Clone, Copy)]
+enum End {
+    Least,
+    Most,
+}
 
-    fn bounds(&self, column: &Column, pick: fn(&(String, String)) -> &String) -> Option<ArrayRef> {
+impl End {
+    fn of<T>(self, (least, most): &(T, T)) -> &T {
+        match self {
+            Self::Least => least,
+            Self::Most => most,
+        }
+    }
+}
+
+impl FileBounds<'_> {
+    fn bounds(&self, column: &Column, end: End) -> Option<ArrayRef> {
+        let files = self.files.iter();
         match column.name() {
             name if name == self.date_column => {
-                let dates = self.files.iter().map(|file| Date32Type::from_naive_date(file.date));
+                let dates = files.map(|file| Date32Type::from_naive_date(file.date));
                 Some(Arc::new(Date32Array::from_iter_values(dates)))
             }
-            "organization_id" => Some(self.organizations(pick)),
+            "organization_id" => {
+                let bounds = files.map(|file| file.organizations.as_ref().map(|all| end.of(all)));
+                Some(Arc::new(bounds.collect::<StringArray>()))
+            }
+            "event_time" => {
+                let bounds = files.map(|file| file.event_times.as_ref().map(|all| *end.of(all)));
+                let times = bounds.collect::<TimestampMicrosecondArray>();
+                Some(Arc::new(times.with_timezone("UTC")))
+            }
             _ => None,
         }
     }
@@ -98,11 +118,11 @@ impl FileBounds<'_> {
 
 impl PruningStatistics for FileBounds<'_> {
     fn min_values(&self, column: &Column) -> Option<ArrayRef> {
-        self.bounds(column, |(smallest, _)| smallest)
+        self.bounds(column, End::Least)
     }
 
     fn max_values(&self, column: &Column) -> Option<ArrayRef> {
-        self.bounds(column, |(_, largest)| largest)
+        self.bounds(column, End::Most)
     }
 
     fn num_containers(&self) -> usize {

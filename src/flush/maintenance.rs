@@ -285,6 +285,7 @@ mod tests {
                 rows: 1,
                 date: date(*day),
                 organizations: None,
+                event_times: None,
                 modified_at_millis: *modified_at_millis,
             })
             .collect();

@@ -138,6 +138,7 @@ mod tests {
             rows: 3,
             date: date(day),
             organizations: None,
+            event_times: None,
             modified_at_millis: 0,
         };
         let files = ["2026-01-01", "2026-01-01", "2026-01-02", "2026-01-03"].map(file).to_vec();

@@ -164,6 +164,7 @@ fn advanced(
         rows: file.rows,
         date: file.date,
         organizations: file.organizations,
+        event_times: file.event_times,
         modified_at_millis: now_millis,
     });
     previous.advanced(version, &change.remove, added)

@@ -43,6 +43,7 @@ pub(crate) struct WrittenFile {
     pub(crate) rows: u64,
     pub(crate) date: NaiveDate,
     pub(crate) organizations: Option<(String, String)>,
+    pub(crate) event_times: Option<(i64, i64)>,
     pub(crate) stats: String,
 }
 
@@ -223,6 +224,7 @@ impl OpenFile {
             rows: self.stats.rows(),
             date: self.date,
             organizations: self.stats.organizations(),
+            event_times: self.stats.event_times(),
             stats: self.stats.to_json(),
         })
     }

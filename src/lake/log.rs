@@ -119,6 +119,7 @@ fn file_of(add: Add, partition_column: &str) -> Result<LakeFile> {
         rows: stats.rows,
         date: partition_date(&add.path, date)?,
         organizations: stats.organizations,
+        event_times: stats.event_times,
         modified_at_millis: add.modification_time,
         path: add.path,
     })

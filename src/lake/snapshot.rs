@@ -25,6 +25,9 @@ pub struct LakeFile {
     /// the commit recorded both; prunes whole files. Rows without an
     /// organization lie outside of it.
     pub organizations: Option<(String, String)>,
+    /// No event of the file is earlier or later, in microseconds since 1970;
+    /// none where the table has no `event_time` or the commit does not say.
+    pub event_times: Option<(i64, i64)>,
     /// Modification time recorded in the commit, milliseconds since 1970.
     pub modified_at_millis: i64,
 }
@@ -97,6 +100,7 @@ pub(super) fn of_table(root: &Path, spec: &TableSpec, table: &DeltaTable) -> Res
             rows: stats.rows,
             date: partition_date(&path, date)?,
             organizations: stats.organizations,
+            event_times: stats.event_times,
             modified_at_millis: view.modification_time(),
             path,
         })

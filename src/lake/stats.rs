@@ -12,7 +12,8 @@ use crate::error::{Context, Error, Result};
 
 /// The columns worth a minimum and a maximum, where a table has them.
 const TEXT_COLUMN: &str = "organization_id";
-const TIME_COLUMNS: [&str; 2] = ["event_time", "received_at"];
+const EVENT_TIME: &str = "event_time";
+const TIME_COLUMNS: [&str; 2] = [EVENT_TIME, "received_at"];
 
 /// Longer texts (of refused events, which may hold anything) get no minimum
 /// and maximum: the log must stay small.
@@ -44,6 +45,15 @@ struct TimeStats {
     name: &'static str,
     nulls: usize,
     range: Option<(i64, i64)>,
+}
+
+impl TimeStats {
+    /// Readers keep milliseconds only: widened, so that a bound never excludes
+    /// a row.
+    fn millis(&self) -> Option<(i64, i64)> {
+        let (first, last) = self.range?;
+        Some((first.div_euclid(1_000), (last + 999).div_euclid(1_000)))
+    }
 }
 
 impl FileStats {
@@ -91,6 +101,11 @@ impl FileStats {
         (range.0.len() <= TEXT_BYTES_MAX && range.1.len() <= TEXT_BYTES_MAX).then_some(range)
     }
 
+    /// The first and the last event's time, as [`ReadStats::event_times`].
+    pub(crate) fn event_times(&self) -> Option<(i64, i64)> {
+        self.times.iter().find(|stats| stats.name == EVENT_TIME)?.millis().map(micros)
+    }
+
     /// The JSON that an `add` action carries.
     pub(crate) fn to_json(&self) -> String {
         let (mut least, mut most, mut nulls) = (Map::new(), Map::new(), Map::new());
@@ -103,11 +118,9 @@ impl FileStats {
         }
         for stats in &self.times {
             nulls.insert(stats.name.to_owned(), stats.nulls.into());
-            if let Some((first, last)) = stats.range {
-                // Readers keep milliseconds only: widen, so that a bound
-                // never excludes a row.
-                least.insert(stats.name.to_owned(), time_text(first.div_euclid(1_000)));
-                most.insert(stats.name.to_owned(), time_text((last + 999).div_euclid(1_000)));
+            if let Some((first, last)) = stats.millis() {
+                least.insert(stats.name.to_owned(), time_text(first));
+                most.insert(stats.name.to_owned(), time_text(last));
             }
         }
         let stats = json!({
@@ -122,11 +135,18 @@ fn time_text(millis: i64) -> Value {
     time.to_rfc3339_opts(SecondsFormat::Millis, true).into()
 }
 
+fn micros((first, last): (i64, i64)) -> (i64, i64) {
+    (first * 1_000, last * 1_000)
+}
+
 /// What this crate needs of the statistics in a commit.
 #[derive(Debug)]
 pub(crate) struct ReadStats {
     pub(crate) rows: u64,
     pub(crate) organizations: Option<(String, String)>,
+    /// The first and the last event's time in microseconds since 1970, widened
+    /// to whole milliseconds.
+    pub(crate) event_times: Option<(i64, i64)>,
 }
 
 /// Reads the statistics of `path` from its `add` action.
@@ -151,7 +171,12 @@ pub(crate) fn read_stats(path: &str, stats: Option<&str>) -> Result<ReadStats> {
         values.get(TEXT_COLUMN).and_then(Value::as_str).map(str::to_owned)
     };
     let organizations = text(&stats.min_values).zip(text(&stats.max_values));
-    Ok(ReadStats { rows: stats.num_records, organizations })
+    let time = |values: &Map<String, Value>| {
+        let text = values.get(EVENT_TIME).and_then(Value::as_str)?;
+        DateTime::parse_from_rfc3339(text).ok().map(|time| time.timestamp_millis())
+    };
+    let event_times = time(&stats.min_values).zip(time(&stats.max_values)).map(micros);
+    Ok(ReadStats { rows: stats.num_records, organizations, event_times })
 }
 
 #[cfg(test)]
@@ -187,6 +212,8 @@ mod tests {
         );
         let read = read_stats("a", Some(&stats.to_json())).expect("read");
         assert_eq!((read.rows, read.organizations), (3, stats.organizations()));
+        assert_eq!(read.event_times, Some((-1_000, 2_000)));
+        assert_eq!(stats.event_times(), read.event_times);
     }
 
     #[test]

@@ -204,6 +204,7 @@ pub(super) fn write_file_with(
         rows: u64::try_from(rows.num_rows()).expect("small"),
         date: date(day),
         organizations: None,
+        event_times: None,
         modified_at_millis: 1_767_225_600_000,
     }
 }

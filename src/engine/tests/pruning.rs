@@ -5,11 +5,15 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use chrono::NaiveTime;
+
 use super::super::Engine;
 use super::fixture::{Event, batch, date, engine, random_events, row, rows, view, write_file};
 use crate::error::ErrorKind;
 use crate::flush::View;
 use crate::model::TABLES;
+
+const DAY_MICROS: i64 = 86_400_000_000;
 
 fn damage(root: &Path, path: &str) {
     let file = root.join(path);
@@ -32,6 +36,8 @@ fn damaged_lake(folder: &Path) -> Arc<View> {
             let events: Vec<Event> = events;
             let mut file = write_file(&root, &TABLES[0], day, name, &batch(&TABLES[0], &events));
             file.organizations = Some((name.to_owned(), name.to_owned()));
+            let midnight = date(day).and_time(NaiveTime::MIN).and_utc().timestamp_micros();
+            file.event_times = Some((midnight, midnight + DAY_MICROS - 1));
             files.push(file);
         }
     }
@@ -69,6 +75,21 @@ async fn files_of_other_organizations_are_not_opened() {
     expect_rows(&engine, &view, "organization_id IN ('org-a', 'org-0')", 30).await;
     let text = "SELECT count(*) > 0 FROM conversations WHERE organization_id = 'org-a'";
     assert_eq!(row(&engine, &view, text).await, "true");
+}
+
+#[tokio::test]
+async fn files_of_other_times_are_not_opened() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let engine = engine(folder.path(), |_| {});
+    let view = damaged_lake(folder.path());
+    for condition in [
+        "event_time < TIMESTAMP '2026-01-02 00:00:00'",
+        "event_time >= '2026-01-03' AND event_time < '2026-01-04T00:00:00Z'",
+        "event_time BETWEEN '2026-01-03T05:00:00+05:00' AND now()",
+    ] {
+        let text = format!("SELECT count(event_id) FROM usage_events WHERE {condition}");
+        assert_eq!(row(&engine, &view, &text).await, "20", "{text}");
+    }
 }
 
 #[tokio::test]
