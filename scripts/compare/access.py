@@ -2,6 +2,5 @@
 servers listen on loopback only, and their data is a sample."""
 
 TOKEN = "only-for-measurements-on-a-sample-01"
-HEADERS = {"Authorization": f"Bearer {TOKEN}"}
-HEADER_LINES = "".join(f"{name}: {value}\r\n" for name, value in HEADERS.items())
+HEADER_LINES = f"Authorization: Bearer {TOKEN}\r\n"
 ENVIRONMENT = {"SPENDLAKE_INIT_ADMIN_TOKEN": TOKEN}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from access import HEADERS
+from access import TOKEN
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,16 @@ class Answer:
         return json.loads(self.body, parse_float=Decimal)
 
 
-class Client:
-    """One connection. Answers other than 200 are errors."""
+class Busy(RuntimeError):
+    """The server asks to be asked again later."""
 
-    def __init__(self, address: str) -> None:
+
+class Client:
+    """One connection. Answers that are no success are errors."""
+
+    def __init__(self, address: str, token: str = TOKEN) -> None:
         self._connection = http.client.HTTPConnection(address, timeout=120)
+        self._headers = {"Authorization": f"Bearer {token}"}
 
     def get(self, path: str) -> Answer:
         """Asks a route."""
@@ -36,21 +41,26 @@ class Client:
 
     def sql(self, query: str) -> Answer:
         """Runs a statement; the body is a JSON array of objects."""
-        body = json.dumps({"query": query, "format": "json"})
-        return self._request("POST", "/api/sql", body)
+        return self.post("/api/sql", {"query": query, "format": "json"})
+
+    def post(self, path: str, body: dict[str, Any]) -> Answer:
+        """Posts JSON."""
+        return self._request("POST", path, json.dumps(body))
 
     def close(self) -> None:
         """Closes the connection."""
         self._connection.close()
 
     def _request(self, method: str, path: str, body: str | None) -> Answer:
-        headers = HEADERS | ({"Content-Type": "application/json"} if body else {})
+        headers = self._headers | ({"Content-Type": "application/json"} if body else {})
         started = time.perf_counter()
         self._connection.request(method, path, body, headers)
         response = self._connection.getresponse()
         content = response.read()
         seconds = time.perf_counter() - started
-        if response.status != 200:
+        if response.status == 503:
+            raise Busy(content.decode(errors="replace"))
+        if not 200 <= response.status < 300:
             text = content[:500].decode(errors="replace")
             raise RuntimeError(f"{method} {path} {body or ''}: {response.status} {text}")
         return Answer(response.status, content, seconds)

@@ -16,7 +16,6 @@ from typing import Any
 
 from ask import measure_analyst, measure_questions
 from attribution import ATTRIBUTED, directory_of
-from beside import SETTINGS as BESIDE_SETTINGS
 from beside import measure_beside
 from client import Client
 from dashboards import measure_dashboards
@@ -160,7 +159,7 @@ def dashboards(given: argparse.Namespace, large: Path, results: dict[str, Any]) 
 def beside(given: argparse.Namespace, large: Path, results: dict[str, Any]) -> None:
     """Dashboards while ten analysts run heavy SQL."""
     dataset = results["dataset"]["large"]
-    with Server(given.binary, large, BESIDE_SETTINGS) as server:
+    with Server(given.binary, large) as server:
         about = subjects(server.address, dataset)
         results["beside"] = measure_beside(server.address, *dates(dataset), given.requests, about)
 

@@ -2,6 +2,7 @@
 //! expect the protocol's own answers, so errors here are `google.rpc.Status`
 //! messages in the encoding of the request, not problem details.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -17,6 +18,8 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 };
 use prost::Message;
 use serde_json::json;
+use utoipa::IntoResponses;
+use utoipa::openapi::{self, RefOr};
 
 use super::admission::Sender;
 use super::caller::Caller;
@@ -35,6 +38,26 @@ enum Signal {
     Metrics,
 }
 
+/// What every signal's route may answer instead.
+struct Refusals;
+
+impl IntoResponses for Refusals {
+    fn responses() -> BTreeMap<String, RefOr<openapi::Response>> {
+        let refusal = |(status, why): (&str, &str)| {
+            let refusal = openapi::Response::new(format!("google.rpc.Status: {why}"));
+            (status.to_owned(), refusal.into())
+        };
+        let all = [
+            ("400", "the body cannot be read"),
+            ("413", "the body is too large"),
+            ("415", "neither protobuf nor JSON"),
+            ("429", "this sender sends too much; send it again later"),
+            ("503", "nothing was stored; send it again later"),
+        ];
+        all.map(refusal).into()
+    }
+}
+
 /// Takes log records: each call of a model that Claude Code, Codex or Gemini
 /// CLI logged is stored, every other record is acknowledged and left out.
 #[utoipa::path(
@@ -45,11 +68,7 @@ enum Signal {
     request_body(content = String, content_type = "application/x-protobuf", description = "ExportLogsServiceRequest; application/json too"),
     responses(
         (status = 200, description = "ExportLogsServiceResponse in the request's encoding; partial_success counts refused records"),
-        (status = 400, description = "google.rpc.Status: the body cannot be read"),
-        (status = 413, description = "google.rpc.Status: the body is too large"),
-        (status = 415, description = "google.rpc.Status: neither protobuf nor JSON"),
-        (status = 429, description = "google.rpc.Status: this sender sends too much; send it again later"),
-        (status = 503, description = "google.rpc.Status: nothing was stored; send it again later"),
+        Refusals,
     )
 )]
 pub(super) async fn post_logs(
@@ -72,11 +91,7 @@ pub(super) async fn post_logs(
     request_body(content = String, content_type = "application/x-protobuf", description = "ExportTraceServiceRequest; application/json too"),
     responses(
         (status = 200, description = "ExportTraceServiceResponse in the request's encoding; partial_success counts refused spans"),
-        (status = 400, description = "google.rpc.Status: the body cannot be read"),
-        (status = 413, description = "google.rpc.Status: the body is too large"),
-        (status = 415, description = "google.rpc.Status: neither protobuf nor JSON"),
-        (status = 429, description = "google.rpc.Status: this sender sends too much; send it again later"),
-        (status = 503, description = "google.rpc.Status: nothing was stored; send it again later"),
+        Refusals,
     )
 )]
 pub(super) async fn post_traces(
@@ -98,11 +113,7 @@ pub(super) async fn post_traces(
     request_body(content = String, content_type = "application/x-protobuf", description = "ExportMetricsServiceRequest; application/json too"),
     responses(
         (status = 200, description = "ExportMetricsServiceResponse in the request's encoding"),
-        (status = 400, description = "google.rpc.Status: the body cannot be read"),
-        (status = 413, description = "google.rpc.Status: the body is too large"),
-        (status = 415, description = "google.rpc.Status: neither protobuf nor JSON"),
-        (status = 429, description = "google.rpc.Status: this sender sends too much; send it again later"),
-        (status = 503, description = "google.rpc.Status: send it again later"),
+        Refusals,
     )
 )]
 pub(super) async fn post_metrics(

@@ -119,7 +119,7 @@ mod tests {
         let lock = FileLock::take(folder.path()).expect("lock");
         drop(Announcement::make(folder.path(), &serving(4321)).expect("announced"));
         drop(lock);
-        let lock = FileLock::take(folder.path()).expect("lock");
+        let _lock = FileLock::take(folder.path()).expect("lock");
         assert_eq!(running_server(folder.path()), None);
         let _next = Announcement::make(folder.path(), &serving(4322)).expect("announced");
         assert_eq!(running_server(folder.path()), Some(serving(4322).into()));

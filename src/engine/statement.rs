@@ -16,6 +16,7 @@ use datafusion::sql::sqlparser::ast::Statement as Ansi;
 
 use super::deep::{CHAIN_MAX, is_longer_chain};
 use super::functions::{CALLS_MAX, is_growing};
+use super::steps::check_steps;
 use super::texts::{as_plain, plain};
 
 /// How deep parentheses and subqueries may nest.
@@ -120,6 +121,8 @@ fn kind_of(statement: &Parsed) -> String {
 /// open in it.
 pub(super) async fn plan(state: &SessionState, statement: Parsed) -> Result<LogicalPlan> {
     let plan = state.statement_to_plan(statement).await?;
+    // Before anything walks over all of it.
+    check_steps(&plan)?;
     let read_only =
         SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
     read_only

@@ -7,5 +7,6 @@ mod parameters;
 mod pruning;
 mod refusals;
 mod running;
+mod runs;
 mod static_wall;
 mod wall;

@@ -116,6 +116,31 @@ async fn functions_that_grow_are_measured_before_they_run() {
 }
 
 #[tokio::test]
+async fn queries_that_name_each_other_twice_are_counted_before_they_are_written_out() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let engine = engine(folder.path(), |_| {});
+    let view = view(folder.path(), Vec::new(), Vec::new(), Vec::new(), &[&random_events(3, 20, 2)]);
+    let doubled = |count: usize, again: fn(usize) -> String| {
+        let first = "q0 AS (SELECT event_id AS x FROM usage_events)".to_owned();
+        let later = (1..=count).map(|at| format!("q{at} AS ({})", again(at - 1)));
+        let all: Vec<String> = std::iter::once(first).chain(later).collect();
+        format!("WITH {} SELECT count(*) FROM q{count}", all.join(", "))
+    };
+    let ways: [fn(usize) -> String; 3] = [
+        |before| format!("SELECT a.x FROM q{before} a JOIN q{before} b ON a.x = b.x"),
+        |before| format!("SELECT x FROM q{before} UNION ALL SELECT x FROM q{before}"),
+        |before| format!("SELECT x FROM q{before} WHERE x IN (SELECT x FROM q{before})"),
+    ];
+    for (at, again) in ways.into_iter().enumerate() {
+        let error = rows(&engine, &view, &doubled(40, again)).await.expect_err("too many");
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{}", error.full_message());
+        assert!(error.to_string().contains("5000 steps"), "{error}");
+        let expected = if at == 1 { "160" } else { "20" };
+        assert_eq!(row(&engine, &view, &doubled(3, again)).await, expected);
+    }
+}
+
+#[tokio::test]
 async fn a_statement_beyond_the_places_is_busy_until_one_is_dropped() {
     let folder = tempfile::tempdir().expect("temporary folder");
     let engine = engine(folder.path(), |config| {
