@@ -3,6 +3,7 @@
 mod attempts;
 mod catalogs;
 mod fixture;
+mod tenants;
 mod tls;
 
 use chrono::{DateTime, NaiveDate, Utc};

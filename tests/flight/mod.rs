@@ -5,3 +5,4 @@ mod door;
 mod metadata;
 mod prepared;
 mod statements;
+mod tenants;

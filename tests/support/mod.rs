@@ -7,3 +7,4 @@ pub(crate) mod files;
 pub(crate) mod naive;
 pub(crate) mod postgres;
 pub(crate) mod server;
+pub(crate) mod tenants;

@@ -1,5 +1,6 @@
 //! The real binary, serving on loopback.
 
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -36,6 +37,12 @@ pub(crate) fn http_client(token: Option<&str>) -> reqwest::Client {
     let headers = bearer.map(|value| (reqwest::header::AUTHORIZATION, value));
     let builder = reqwest::Client::builder().default_headers(headers.into_iter().collect());
     builder.build().expect("a client")
+}
+
+/// An address of this machine where nothing listens now.
+pub(crate) fn free_address() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("an address")
 }
 
 /// How long a server may say that it is busy.

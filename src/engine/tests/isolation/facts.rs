@@ -23,6 +23,8 @@ pub(super) struct Fact {
     /// Which file of the day; the last one but one is not covered by the
     /// aggregate, the last one stands for the hot rows.
     pub file: usize,
+    /// Which part of that file, a file of its own.
+    pub part: usize,
     pub reversal: bool,
 }
 
@@ -37,11 +39,19 @@ pub(super) const DAYS: i64 = 3;
 pub(super) enum Others {
     /// Rows marked by `leak-a`.
     First,
-    /// Rows marked by `leak-b`: more of some, none of others, other values.
+    /// Rows marked by `leak-b`: far more of some, in more files, none of
+    /// others, other values.
     Second,
     /// None.
     Nobody,
 }
+
+/// How many rows stand for each of three in [`Others::Second`].
+const COPIES: [i64; 3] = [0, 3, 9];
+const COPIES_OF_PART: i64 = 3;
+
+/// More than there are parts before rows are replaced.
+const PARTS: usize = 10;
 
 /// The mark that no answer may hold.
 pub(super) const MARK: &str = "leak-";
@@ -73,12 +83,23 @@ pub(super) fn events(random: &mut StdRng, count: usize) -> Vec<Fact> {
                 number: random.random_range(0..60),
                 day: random.random_range(0..DAYS),
                 file: random.random_range(0..FILES),
+                part: 0,
                 reversal: random.random_range(0..8) == 0,
             }
         })
         .collect();
     // Files are sorted by organization, like those of compaction.
     facts.sort_by_key(|fact| (fact.day, fact.file, fact.organization.clone()));
+    facts
+}
+
+/// `facts` with the rows of each organization in files of their own.
+pub(super) fn apart(mut facts: Vec<Fact>) -> Vec<Fact> {
+    for fact in &mut facts {
+        let organization = fact.organization.as_deref().and_then(|id| id.strip_prefix("org-"));
+        let number: usize = organization.and_then(|id| id.parse().ok()).expect("org-…");
+        fact.part = 1 + number;
+    }
     facts
 }
 
@@ -113,6 +134,7 @@ pub(super) fn people(random: &mut StdRng) -> Vec<Fact> {
                     number: user,
                     day: 0,
                     file: 0,
+                    part: 0,
                     reversal: false,
                 });
             }
@@ -138,10 +160,14 @@ pub(super) fn replaced(
         let (mark, number, copies) = match others {
             Others::Nobody => continue,
             Others::First => ("a", 1000 + at % 10, 1),
-            Others::Second => ("b", 5000 + at % 10, at % 3),
+            Others::Second => {
+                ("b", 5000 + at % 10, COPIES[usize::try_from(at % 3).expect("small")])
+            }
         };
         for copy in 0..copies {
-            kept.push(hidden(fact, reach, &format!("{MARK}{mark}-{at}"), number + copy));
+            let mut one = hidden(fact, reach, &format!("{MARK}{mark}-{at}-{copy}"), number + copy);
+            one.part += usize::try_from(copy / COPIES_OF_PART).expect("small") * PARTS;
+            kept.push(one);
         }
     }
     kept

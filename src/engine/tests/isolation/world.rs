@@ -1,5 +1,6 @@
 //! A lake with every table made of facts, as somebody's rows and others'.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use parquet::file::properties::WriterProperties;
 use super::super::super::directory_tables::DirectoryTables;
 use super::super::super::{Engine, StaticTable};
 use super::super::fixture::{date, engine, write_file_with};
-use super::facts::{DAYS, Eyes, FILES, Fact, HOT, Others, UNCOVERED, replaced};
+use super::facts::{Eyes, FILES, Fact, HOT, Others, UNCOVERED, replaced};
 use crate::access::Reach;
 use crate::directory::{Directory, TABLE_NAMES};
 use crate::flush::View;
@@ -104,36 +105,33 @@ fn view(folder: &Path, events: &[Fact], rejected: &[Fact], sightings: &[Fact]) -
     }
 }
 
-/// Writes the rows of `facts` that belong to one of `files`, a file for each
-/// day and one of these; every other file tells its organizations.
+/// Writes the rows of `facts` that belong to one of `files`: a file for each
+/// day, one of these and part; half of the first parts do not tell their
+/// organizations.
 fn write(
     root: &Path,
     spec: &TableSpec,
     facts: &[Fact],
     files: std::ops::Range<usize>,
 ) -> Vec<LakeFile> {
-    let mut written = Vec::new();
-    for day in 0..DAYS {
-        for file in files.clone() {
-            let of_file = |fact: &&Fact| fact.day == day && fact.file == file;
-            let rows: Vec<Fact> = facts.iter().filter(of_file).cloned().collect();
-            if rows.is_empty() {
-                continue;
-            }
-            let batch = batch(&(spec.schema)(), spec.name, &rows);
-            let layout = WriterProperties::builder()
-                .set_max_row_group_row_count(Some(16))
-                .set_data_page_row_count_limit(4)
-                .build();
-            let name = format!("part-{file}");
-            let mut one = write_file_with(root, spec, day, &name, &batch, Some(layout));
-            let organizations = rows.iter().filter_map(|fact| fact.organization.clone());
-            let bounds = organizations.clone().min().zip(organizations.max());
-            one.organizations = bounds.filter(|_| file % 2 == 0);
-            written.push(one);
-        }
+    let mut places: BTreeMap<_, Vec<Fact>> = BTreeMap::new();
+    for fact in facts.iter().filter(|fact| files.contains(&fact.file)) {
+        places.entry((fact.day, fact.file, fact.part)).or_default().push(fact.clone());
     }
-    written
+    let write = |((day, file, part), rows): ((i64, usize, usize), Vec<Fact>)| {
+        let batch = batch(&(spec.schema)(), spec.name, &rows);
+        let layout = WriterProperties::builder()
+            .set_max_row_group_row_count(Some(16))
+            .set_data_page_row_count_limit(4)
+            .build();
+        let name = format!("part-{file}-{part}");
+        let mut one = write_file_with(root, spec, day, &name, &batch, Some(layout));
+        let organizations = rows.iter().filter_map(|fact| fact.organization.clone());
+        let bounds = organizations.clone().min().zip(organizations.max());
+        one.organizations = bounds.filter(|_| file % 2 == 0 || part > 0);
+        one
+    };
+    places.into_iter().map(write).collect()
 }
 
 /// The tables of the directory: each row of `people` makes one of each kind.
