@@ -66,7 +66,7 @@ use memory::{QueryMemory, WHOLE_SETTING};
 use pg_catalog::{PG_CATALOG, PgCatalog};
 use places::{PlaceBounds, Places};
 use registry::{Registry, cancelled};
-use runs::WorkOnRuns;
+use runs::AggregateRuns;
 use statement::parse;
 use stream::Job;
 use workers::Workers;
@@ -148,7 +148,7 @@ impl Engine {
         let state = SessionStateBuilder::new_with_default_features()
             .with_config(session_config(config.query_memory_bytes_max))
             .with_runtime_env(runtime)
-            .with_physical_optimizer_rule(Arc::new(WorkOnRuns))
+            .with_physical_optimizer_rule(Arc::new(AggregateRuns))
             .build();
         let state = pg_catalog::with_functions(state).internal("adding PostgreSQL's functions")?;
         let state = functions::bounded(state).internal("bounding the functions of SQL")?;

@@ -18,7 +18,7 @@ const TRIED_ROWS: usize = 32_768;
 
 /// Rows that a run must have on average: finding runs costs about a third of
 /// finding groups.
-pub(super) const RUN_ROWS_MIN: usize = 3;
+const RUN_ROWS_MIN: usize = 3;
 
 /// What is known of the rows of a stream after the first ones.
 pub(super) struct Tried {

@@ -39,7 +39,7 @@ fn small_batches(folder: &Path, runs: bool) -> Engine {
     let mut engine = engine(folder, |config| config.query_threads_max = 2);
     let state = engine.template.as_ref().clone();
     let rules = state.physical_optimizers().iter();
-    let rules = rules.filter(|rule| runs || rule.name() != "work_on_runs").cloned().collect();
+    let rules = rules.filter(|rule| runs || rule.name() != "aggregate_runs").cloned().collect();
     let config = state.config().clone().with_batch_size(128);
     let state = SessionStateBuilder::new_from_existing(state)
         .with_physical_optimizer_rules(rules)
