@@ -16,7 +16,7 @@ use datafusion::sql::sqlparser::ast::Statement as Ansi;
 
 use super::deep::{CHAIN_MAX, is_longer_chain};
 use super::functions::{CALLS_MAX, is_growing};
-use super::steps::check_steps;
+use super::references::check_references;
 use super::texts::{as_plain, plain};
 
 /// How deep parentheses and subqueries may nest.
@@ -74,11 +74,23 @@ pub(super) fn parse(text: &str) -> Result<Parsed> {
             )));
         }
     };
-    if only_reads(&statement) {
-        return Ok(statement);
+    if !only_reads(&statement) {
+        let kind = kind_of(&statement);
+        return Err(DataFusionError::Plan(format!("{kind} is not run; {RUN}")));
     }
-    let kind = kind_of(&statement);
-    Err(DataFusionError::Plan(format!("{kind} is not run; {RUN}")))
+    if let Some(ansi) = ansi_of(&statement) {
+        check_references(ansi)?;
+    }
+    Ok(statement)
+}
+
+/// The statement that runs or is explained.
+fn ansi_of(statement: &Parsed) -> Option<&Ansi> {
+    match statement {
+        Parsed::Statement(ansi) => Some(ansi),
+        Parsed::Explain(explain) => ansi_of(&explain.statement),
+        Parsed::CreateExternalTable(_) | Parsed::CopyTo(_) | Parsed::Reset(_) => None,
+    }
 }
 
 /// Whether a statement is of a kind that is run. What is not listed is
@@ -121,8 +133,6 @@ fn kind_of(statement: &Parsed) -> String {
 /// open in it.
 pub(super) async fn plan(state: &SessionState, statement: Parsed) -> Result<LogicalPlan> {
     let plan = state.statement_to_plan(statement).await?;
-    // Before anything walks over all of it.
-    check_steps(&plan)?;
     let read_only =
         SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
     read_only
