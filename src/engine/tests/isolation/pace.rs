@@ -5,11 +5,7 @@ use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use rand::SeedableRng;
-use rand::rngs::StdRng;
-
-use super::{Lakes, Outcome, SEED, history, principals};
-use crate::access::Principal;
+use super::Outcome;
 
 /// How often a statement is asked before two lakes are said to differ: some
 /// answers depend on which of two tasks was faster, and every time on what
@@ -106,18 +102,4 @@ async fn a_lake_that_was_slower_once_is_not() {
     let asked = ask_both(quick, slow_at_first, false).await;
     assert_eq!(before.get(), 2, "it was asked again");
     assert!(!asked.takes_another_time());
-}
-
-#[tokio::test]
-async fn work_for_rows_of_others_would_be_seen() {
-    let history = history(&mut StdRng::seed_from_u64(SEED));
-    let mut lakes = Lakes::new(&history, principals::team_of_one(), 1);
-    lakes.caller = Principal::operator();
-    let text = "SELECT count(*) FROM usage_events a JOIN usage_events b USING (usage_date) \
-                WHERE usage_date = '2026-01-01' AND regexp_like(a.topic || b.topic, '[0-9]$')";
-    let (own, second) = (&lakes.own, &lakes.second);
-    let asked =
-        ask_both(async || lakes.ask(own, text).await, async || lakes.ask(second, text).await, true);
-    let asked = asked.await;
-    assert!(asked.takes_another_time(), "{:?}", asked.times);
 }
