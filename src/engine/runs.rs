@@ -60,13 +60,18 @@ fn over_runs(step: &AggregateExec) -> Result<Option<Arc<dyn ExecutionPlan>>> {
     if !DropRepeatsExec::is_harmless_under(step) {
         return Ok(None);
     }
-    let step = AggregateExec::try_new(
+    let rows = Arc::new(DropRepeatsExec::new(Arc::clone(step.input())));
+    Ok(Some(Arc::new(first_step(step, rows)?)))
+}
+
+/// The first step of an aggregation over other rows of the same columns.
+fn first_step(step: &AggregateExec, rows: Arc<dyn ExecutionPlan>) -> Result<AggregateExec> {
+    AggregateExec::try_new(
         AggregateMode::Partial,
         step.group_expr().clone(),
         step.aggr_expr().to_vec(),
         step.filter_expr().to_vec(),
-        Arc::new(DropRepeatsExec::new(Arc::clone(step.input()))),
+        rows,
         step.input_schema(),
-    )?;
-    Ok(Some(Arc::new(step)))
+    )
 }

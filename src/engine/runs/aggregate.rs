@@ -12,7 +12,7 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{EmitTo, GroupsAccumulator};
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr_common::utils::evaluate_expressions_to_arrays;
-use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode, evaluate_many};
+use datafusion::physical_plan::aggregates::{AggregateExec, evaluate_many};
 use datafusion::physical_plan::metrics::{
     BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet, RecordOutput,
 };
@@ -25,6 +25,7 @@ use datafusion::physical_plan::{
 use futures::{TryStreamExt, stream};
 
 use super::chunk::Runs;
+use super::first_step;
 use super::input::{Once, Tried, try_first};
 
 /// Gives what `step` gives, or what stands for the same once it is put
@@ -134,15 +135,7 @@ fn plain(
     let once = Arc::new(Once::new(tried.rows));
     let schema = step.input().schema();
     let rows = StreamingTableExec::try_new(schema, vec![once], None, [], false, None)?;
-    let step = AggregateExec::try_new(
-        AggregateMode::Partial,
-        step.group_expr().clone(),
-        step.aggr_expr().to_vec(),
-        step.filter_expr().to_vec(),
-        Arc::new(rows),
-        step.input_schema(),
-    )?;
-    step.execute(0, context)
+    first_step(step, Arc::new(rows))?.execute(0, context)
 }
 
 /// The groups of the rows of `batch`, and their runs.

@@ -16,8 +16,8 @@ use futures::{StreamExt, TryStreamExt, stream};
 /// Rows that are looked at before it is decided.
 const TRIED_ROWS: usize = 32_768;
 
-/// Rows that a run must have on average: finding runs costs about a third of
-/// finding groups.
+/// Rows that a run must have on average: with shorter ones, the last step would
+/// get nearly as many rows as there are.
 const RUN_ROWS_MIN: usize = 3;
 
 /// What is known of the rows of a stream after the first ones.
