@@ -5,6 +5,7 @@
 //! Data comes from the sample's generator and is the same in every run.
 
 mod sample;
+mod steps;
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -22,7 +23,8 @@ use spendlake::pricing::PriceBook;
 use spendlake::rollup::{Cube, DateBucket, Dimension, UsageRequest, daily_rows};
 use spendlake::wal::{DiskStorage, Record, Wal, WalOptions};
 
-use sample::{Asked, DAY, DAY_EVENTS, QUARTER, long_sum, noon};
+use sample::noon;
+use steps::{Asked, DAY, DAY_EVENTS, QUARTER, long_sum};
 
 /// A request's lines.
 const LINES: usize = 1_000;
@@ -38,7 +40,7 @@ fn ingest(criterion: &mut Criterion) {
         Arc::clone(PriceBook::shipped()),
         IntakeLimits::from(&Config::default()),
     );
-    let body = sample::body(LINES);
+    let body = steps::body(LINES);
     group.bench_function("ndjson_1000/prepare", |bencher| {
         bencher.iter(|| {
             let prepared =
@@ -62,7 +64,7 @@ fn ingest(criterion: &mut Criterion) {
 /// fsync costs nothing (`TMPDIR` names another place).
 fn wal(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("wal");
-    let payload = ipc_stream(&DAY.batches[0].slice(0, LINES));
+    let payload = ipc_stream(&DAY[0].slice(0, LINES));
     group.throughput(Throughput::Bytes(payload.len() as u64));
     group.bench_function("frame_1000/append_and_sync", |bencher| {
         let folder = tempfile::tempdir().expect("a folder");
@@ -102,7 +104,7 @@ fn flush(criterion: &mut Criterion) {
         bencher.iter(|| {
             version += 1;
             let transaction = Transaction { application: "bench".to_owned(), version };
-            let appended = runtime.block_on(table.append(DAY.batches.clone(), transaction));
+            let appended = runtime.block_on(table.append(DAY.clone(), transaction));
             let rows = appended.expect("appended").rows();
             assert_eq!(rows, DAY_EVENTS as u64 * version.unsigned_abs());
         });
@@ -115,13 +117,13 @@ fn rollup(criterion: &mut Criterion) {
     group.sample_size(20).throughput(Throughput::Elements(DAY_EVENTS as u64));
     group.bench_function("daily_rows/100k_events", |bencher| {
         bencher.iter(|| {
-            let daily = daily_rows(black_box(&DAY.batches)).expect("daily rows");
+            let daily = daily_rows(black_box(&DAY)).expect("daily rows");
             assert_eq!(long_sum(&daily, "events"), DAY_EVENTS as i64);
             daily
         });
     });
     group.bench_function("cube_segment/100k_events", |bencher| {
-        let daily = daily_rows(&DAY.batches).expect("daily rows");
+        let daily = daily_rows(&DAY).expect("daily rows");
         bencher.iter(|| {
             let cube = Cube::new();
             let segment = cube.segment(black_box(&daily)).expect("a segment");

@@ -2,7 +2,7 @@
 
 mod attempts;
 mod catalogs;
-mod fixture;
+pub(crate) mod fixture;
 mod tenants;
 mod tls;
 

@@ -42,11 +42,8 @@ def measure_questions(address: str, peers: list[Peer], subjects: Subjects, last:
     return results
 
 
-def measure_analyst(
-    address: str, peers: list[Peer], subjects: Subjects, first: date, last: date
-) -> dict[str, Any]:
-    """Every query of an analyst, over raw events."""
-    client = Client(address)
+def named(client: Client, subjects: Subjects, first: date, last: date) -> dict[str, str]:
+    """What the texts of analysts' queries name."""
     [busiest] = client.sql(
         f"SELECT conversation_id FROM usage_events WHERE organization_id = '{subjects.organization}' "
         "GROUP BY conversation_id ORDER BY count(*) DESC, conversation_id LIMIT 1"
@@ -55,13 +52,21 @@ def measure_analyst(
         "SELECT min(event_id) AS event_id FROM usage_events "
         f"WHERE conversation_id = '{busiest['conversation_id']}'"
     ).json()
-    names = {
+    return {
         "organization": subjects.organization,
         "conversation": busiest["conversation_id"],
         "event": event["event_id"],
         "middle": str(first + (last - first) / 2),
         "month": str(last - timedelta(days=DAYS - 1)),
     }
+
+
+def measure_analyst(
+    address: str, peers: list[Peer], subjects: Subjects, first: date, last: date
+) -> dict[str, Any]:
+    """Every query of an analyst, over raw events."""
+    client = Client(address)
+    names = named(client, subjects, first, last)
 
     def one(query: str) -> dict[str, Any]:
         return _compared(
@@ -76,6 +81,29 @@ def measure_analyst(
     results = _each(asked, peers)
     client.close()
     return results
+
+
+def measure_reach(address: str, subjects: Subjects, first: date, last: date) -> dict[str, Any]:
+    """Queries about one organization, asked by somebody who may see everything
+    and by an analyst of that organization: what the tenant wall costs."""
+    everything = Client(address)
+    own = Client(address, everything.analyst_token("own", subjects.organization))
+    names = named(everything, subjects, first, last)
+    questions, differences = {}, []
+    for name, text in QUERIES.items():
+        if "{organization}" not in text:
+            continue
+        query = text.format(**names)
+        answers = [(everything.sql(query), own.sql(query)) for _ in range(REPEATS + 1)]
+        if any(free.body != within.body for free, within in answers):
+            differences.append(f"{name}: an analyst of the organization is answered something else")
+        free, within = (statistics.median(one.seconds for one in side[1:]) for side in zip(*answers, strict=True))
+        questions[name] = {"everything_ms": 1e3 * free, "own_ms": 1e3 * within}
+    everything.close()
+    own.close()
+    ratios = [one["own_ms"] / one["everything_ms"] for one in questions.values()]
+    mean = exp(sum(map(log, ratios)) / len(ratios))
+    return {"questions": questions, "own_over_everything": mean, "failures": differences}
 
 
 def _each(asked: Mapping[str, Callable[[], dict[str, Any]]], peers: list[Peer]) -> dict[str, Any]:

@@ -31,7 +31,7 @@ def measure_beside(address: str, first: date, last: date, requests: int, about: 
     phase asks other questions, so that none is answered from memory."""
     client = Client(address)
     population = Population.read(client, first, last)
-    tokens = [_analyst_token(client, number) for number in range(ANALYSTS)]
+    tokens = [client.analyst_token(str(number)) for number in range(ANALYSTS)]
     client.close()
     dashboards = Dashboards(population, seed=11)
     _timed(address, dashboards, requests // 10)
@@ -50,13 +50,6 @@ def measure_beside(address: str, first: date, last: date, requests: int, about: 
         "p50_ratio": busy["p50_ms"] / idle["p50_ms"],
         "p99_ratio": busy["p99_ms"] / idle["p99_ms"],
     }
-
-
-def _analyst_token(client: Client, number: int) -> str:
-    """The token of an analyst of the whole platform."""
-    grants = [{"role": "analyst", "over": "platform"}]
-    answer = client.post("/api/tokens", {"name": f"analyst {number}", "grants": grants})
-    return answer.json()["secret"]
 
 
 class Analysts:

@@ -47,6 +47,14 @@ class Client:
         """Posts JSON."""
         return self._request("POST", path, json.dumps(body))
 
+    def analyst_token(self, name: str, organization: str | None = None) -> str:
+        """Makes the token of an analyst of the whole platform, or of an organization."""
+        grant = {"role": "analyst", "over": "platform"}
+        if organization is not None:
+            grant |= {"over": "organization", "organization_id": organization}
+        answer = self.post("/api/tokens", {"name": f"analyst {name}", "grants": [grant]})
+        return answer.json()["secret"]
+
     def close(self) -> None:
         """Closes the connection."""
         self._connection.close()

@@ -14,7 +14,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from ask import measure_analyst, measure_questions
+from ask import measure_analyst, measure_questions, measure_reach
 from attribution import ATTRIBUTED, directory_of
 from beside import measure_beside
 from client import Client
@@ -28,7 +28,7 @@ from questions import Subjects
 from report import faults, table
 from server import Server, command, environment
 
-PARTS = ("ingest", "restart", "dashboards", "beside", "questions", "analyst")
+PARTS = ("ingest", "restart", "dashboards", "beside", "questions", "analyst", "reach")
 # A smaller sample shows how latencies grow with it.
 SMALL = 10
 # Dashboards that are open at the same time.
@@ -111,6 +111,7 @@ def measure(given: argparse.Namespace, results: dict[str, Any]) -> None:
         "beside": lambda: beside(given, large, results),
         "questions": lambda: questions(given, large, results),
         "analyst": lambda: analyst(given, large, results),
+        "reach": lambda: reach(given, large, results),
     }
     for name in given.only:
         say(name)
@@ -183,6 +184,14 @@ def analyst(given: argparse.Namespace, large: Path, results: dict[str, Any]) -> 
         about = subjects(server.address, dataset)
         peers: list[Peer] = [DuckDb(links), ChDb(links)]
         results["analyst"] = measure_analyst(server.address, peers, about, *dates(dataset))
+
+
+def reach(given: argparse.Namespace, large: Path, results: dict[str, Any]) -> None:
+    """SQL of somebody who may see one organization only."""
+    dataset = results["dataset"]["large"]
+    with Server(given.binary, large) as server:
+        about = subjects(server.address, dataset)
+        results["reach"] = measure_reach(server.address, about, *dates(dataset))
 
 
 def main() -> int:

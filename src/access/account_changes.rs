@@ -109,6 +109,11 @@ impl Authenticator {
             let current = change.current_password.as_deref().unwrap_or_default();
             let hash = account.record.password_hash.as_deref();
             if !self.passwords.fits(current, hash).await? {
+                metrics::counter!("spendlake_refused_credentials_total", "what" => "password.refused")
+                    .increment(1);
+                let subject = format!("account/{}", account.record.id);
+                let line = audit_of(caller, "password.refused", subject, json!({}));
+                self.store()?.append_audit(&line).await?;
                 return Err(forbidden("current_password is not the account's password"));
             }
             self.account_attempts.give_back(&account.record.id, self.clock.now());

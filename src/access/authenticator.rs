@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use subtle::ConstantTimeEq as _;
 
 use super::attempts::Attempts;
-use super::credential::{Credential, JwtVerifier, ScramVerifier};
+use super::credential::{Credential, JwtVerifier, ScramVerifier, Vouched};
 use super::passwords::Passwords;
 use super::principal::Principal;
 use super::randomness::Randomness;
@@ -248,11 +248,15 @@ impl Authenticator {
         let Some(verifier) = self.jwt_verifier.get() else {
             return Err(refused("a JWT, and no identity provider is set up", ""));
         };
-        let principal = verifier.verify(text).await?;
-        if self.snapshot()?.is_disabled(&principal) {
-            return Err(refused("a JWT of somebody whose account is disabled", principal.id()));
+        let Vouched { principal, without_grants } = verifier.verify(text).await?;
+        match (self.snapshot()?.account_of(&principal), without_grants) {
+            (Some(account), _) if account.record.disabled_at.is_some() => {
+                Err(refused("a JWT of somebody whose account is disabled", principal.id()))
+            }
+            (Some(account), _) => Ok(Arc::new(principal.with_roles_of(&account.principal))),
+            (None, Some(why)) => Err(Error::new(ErrorKind::Forbidden, why.to_string())),
+            (None, None) => Ok(principal),
         }
-        Ok(principal)
     }
 
     fn admit_token(&self, snapshot: &Snapshot, token: &TokenEntry) -> Result<Arc<Principal>> {

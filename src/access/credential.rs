@@ -43,7 +43,16 @@ impl fmt::Debug for Credential {
 #[async_trait]
 pub trait JwtVerifier: fmt::Debug + Send + Sync {
     /// Whose token it is; `Unauthenticated` where it does not hold.
-    async fn verify(&self, jwt: &str) -> Result<Arc<Principal>>;
+    async fn verify(&self, jwt: &str) -> Result<Vouched>;
+}
+
+/// Whom an identity provider vouches for.
+#[derive(Debug, Clone)]
+pub struct Vouched {
+    /// With the grants that its claims give it.
+    pub principal: Arc<Principal>,
+    /// Where they give it none, why, in words for whoever shows the token.
+    pub without_grants: Option<Arc<str>>,
 }
 
 /// What a server of SCRAM-SHA-256 (RFC 5802) checks a token by.

@@ -12,6 +12,7 @@ use super::audits::audit;
 use super::authenticator::{Authenticator, INIT_TOKEN_ID};
 use super::credential::{NewSession, SessionOwner};
 use super::granting::makes_super_admin;
+use super::last_admin::has_one;
 use super::permission::Permissions;
 use super::principal::Principal;
 use super::sessions::Visitor;
@@ -125,10 +126,10 @@ impl Authenticator {
         if let Some((email, password)) = self.settings.init.account()? {
             self.bring_in_account(email, &password).await?;
         }
-        if !self.has_super_admin()? {
-            self.make_setup_code().await?;
+        if self.has_super_admin()? {
+            return Ok(());
         }
-        Ok(())
+        self.make_setup_code().await
     }
 
     /// The setup code that [`Authenticator::open`] made, once: whoever takes
@@ -162,6 +163,12 @@ impl Authenticator {
         let stored = self.store()?.edit_credentials(move |edit| {
             let now = edit.now();
             check_code(edit.credentials().setup(), &code, now)?;
+            // The code is for a place that has no administrator.
+            if has_one(edit) {
+                let message =
+                    "there is a super admin by now, who makes accounts; sign in at /login";
+                return Err(Error::new(ErrorKind::Forbidden, message));
+            }
             check_free(edit, &record)?;
             if let Some(setup) = edit.credentials().setup().cloned() {
                 edit.put_setup(SetupRecord { used_at: Some(now), ..setup });

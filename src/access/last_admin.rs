@@ -6,9 +6,8 @@ use super::snapshot::{grants_of, scopes_of, why_not};
 use crate::directory::CredentialEdit;
 use crate::error::{Error, ErrorKind, Result};
 
-/// Makes a change. `Forbidden` where there was a super admin that can get in
-/// for as long as it likes (an account, or a token without an end) and the
-/// change leaves none.
+/// Makes a change. `Forbidden` where there was such a super admin (an account, or a
+/// token without an end) and the change leaves none.
 pub(super) fn keeping_one<T>(
     edit: &mut CredentialEdit,
     change: impl FnOnce(&mut CredentialEdit) -> Result<T>,
@@ -25,7 +24,8 @@ pub(super) fn keeping_one<T>(
     Ok(answer)
 }
 
-fn has_one(edit: &CredentialEdit) -> bool {
+/// Whether there is a super admin that can get in for as long as it likes.
+pub(super) fn has_one(edit: &CredentialEdit) -> bool {
     let (credentials, now) = (edit.credentials(), edit.now());
     let account = credentials.accounts().any(|account| {
         let grants = grants_of(&account.grants, "account", &account.id);

@@ -9,7 +9,7 @@ use moka::sync::Cache;
 use sha2::{Digest as _, Sha256};
 
 use super::claims::{ClaimRules, Claims};
-use super::credential::JwtVerifier;
+use super::credential::{JwtVerifier, Vouched};
 use super::jwks::KeyCache;
 use super::jwt::{
     Expected, LEEWAY_SECONDS, TOKEN_BYTES_MAX, TokenFault, TokenUse, UnverifiedToken,
@@ -37,7 +37,7 @@ pub(super) struct Machines {
 /// A token that was found to hold.
 #[derive(Debug)]
 struct Known {
-    principal: Arc<Principal>,
+    vouched: Vouched,
     /// What signed it: the token goes when the key does.
     key: KeyPrint,
     expires: i64,
@@ -72,23 +72,30 @@ impl Machines {
             token_use: TokenUse::Access,
         };
         let claims = token.verify(&key, &expected, self.clock.now()).map_err(unauthenticated)?;
-        let principal = self.principal(&claims)?;
+        let vouched = self.vouched(&claims)?;
         let expires = claims.seconds("exp").unwrap_or(i64::MIN);
-        Ok(Known { principal: Arc::new(principal), key: key.print(), expires })
+        Ok(Known { vouched, key: key.print(), expires })
     }
 
-    fn principal(&self, claims: &Claims) -> Result<Principal> {
-        let grants = self.rules.grants_of_machine(claims)?;
+    fn vouched(&self, claims: &Claims) -> Result<Vouched> {
+        let (grants, without_grants) = match self.rules.grants_of_machine(claims) {
+            Ok(grants) => (grants, None),
+            Err(error) if error.kind() == ErrorKind::Forbidden => {
+                (Vec::new(), Some(error.to_string().into()))
+            }
+            Err(error) => return Err(error),
+        };
         let id = principal_id(&self.issuer, claims);
         let client = ["client_id", "azp"].into_iter().find_map(|claim| claims.text(claim));
         let name = claims.display_name().or(client).unwrap_or(&id).to_owned();
-        Ok(Principal::new(id, name, Origin::Jwt, grants, claims.permissions()))
+        let principal = Principal::new(id, name, Origin::Jwt, grants, claims.permissions());
+        Ok(Vouched { principal: Arc::new(principal), without_grants })
     }
 }
 
 #[async_trait]
 impl JwtVerifier for Machines {
-    async fn verify(&self, jwt: &str) -> Result<Arc<Principal>> {
+    async fn verify(&self, jwt: &str) -> Result<Vouched> {
         if jwt.len() > TOKEN_BYTES_MAX {
             return Err(unauthenticated(TokenFault::Malformed));
         }
@@ -96,13 +103,13 @@ impl JwtVerifier for Machines {
         if let Some(known) = self.known.get(&name) {
             // The key is asked for each time: a token ends with its key.
             if known.holds_at(self.clock.now()) && self.keys.holds(&known.key).await? {
-                return Ok(Arc::clone(&known.principal));
+                return Ok(known.vouched.clone());
             }
             self.known.invalidate(&name);
         }
         let known = Arc::new(self.check(jwt).await?);
         self.known.insert(name, Arc::clone(&known));
-        Ok(Arc::clone(&known.principal))
+        Ok(known.vouched.clone())
     }
 }
 

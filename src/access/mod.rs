@@ -45,7 +45,7 @@ pub use accounts::{AccountRequest, AccountView};
 pub use authenticator::{Authenticator, INIT_TOKEN_ID};
 pub use code_flow::{BegunLogin, FailedLogin, LOGIN_SECONDS_MAX, LoggedIn, LoginAnswer};
 pub use credential::{
-    Credential, JwtVerifier, NewSession, SCRAM_ITERATIONS, ScramVerifier, SessionOwner,
+    Credential, JwtVerifier, NewSession, SCRAM_ITERATIONS, ScramVerifier, SessionOwner, Vouched,
 };
 pub use directory_reach::DirectoryReach;
 pub use forgetting::{credentials_name, forget_in_credentials};

@@ -49,6 +49,12 @@ impl Principal {
         Self { owner: Some(owner.to_owned()), ..self }
     }
 
+    /// The same, with the roles of its account instead of its own, as far as its
+    /// scopes reach.
+    pub(super) fn with_roles_of(&self, account: &Self) -> Self {
+        Self { grants: account.grants.clone(), ..self.clone() }.owned_by(&account.id)
+    }
+
     /// This process itself, or somebody who owns its data directory.
     pub fn operator() -> Self {
         let grants = Grant::new(Role::SuperAdmin, Domain::Platform);

@@ -222,6 +222,8 @@ impl Authenticator {
             format!("account/{}", account.record.id)
         });
         tracing::info!(subject, "a login failed");
+        metrics::counter!("spendlake_refused_credentials_total", "what" => "login.failed")
+            .increment(1);
         let line = audit("anonymous", "login.failed", subject, json!({}));
         self.store()?.append_audit(&line).await
     }

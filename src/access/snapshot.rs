@@ -1,6 +1,6 @@
 //! Stored credentials made ready for looking up: who each one is of.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -78,9 +78,8 @@ pub(super) struct Snapshot {
     pub(super) tokens: BTreeMap<String, Arc<TokenEntry>>,
     pub(super) accounts: BTreeMap<String, Arc<AccountEntry>>,
     pub(super) sessions: HashMap<[u8; 32], Arc<SessionEntry>>,
-    /// Those whose account is disabled, as the identity provider's tokens name
-    /// them.
-    disabled_subjects: HashSet<String>,
+    /// Accounts by what an identity provider calls their people.
+    subjects: HashMap<String, Arc<AccountEntry>>,
 }
 
 /// A principal as a session of an identity provider keeps it.
@@ -102,9 +101,9 @@ impl Snapshot {
             let known = before.accounts.get(&record.id);
             let known = known.filter(|entry| Arc::ptr_eq(&entry.record, record));
             let entry = known.cloned().unwrap_or_else(|| Arc::new(AccountEntry::new(record)));
-            if let Some(subject) = record.subject.as_ref().filter(|_| record.disabled_at.is_some())
-            {
-                next.disabled_subjects.insert(subject_id(&subject.issuer, &subject.subject));
+            if let Some(subject) = &record.subject {
+                let subject = subject_id(&subject.issuer, &subject.subject);
+                next.subjects.insert(subject, Arc::clone(&entry));
             }
             next.accounts.insert(record.id.clone(), entry);
         }
@@ -137,10 +136,10 @@ impl Snapshot {
         (why_not(&token.record, now).is_none()).then_some(&token.principal)
     }
 
-    /// Whether the account of whom an identity provider calls so is disabled:
-    /// then nothing that the provider says lets the person in.
-    pub(super) fn is_disabled(&self, principal: &Principal) -> bool {
-        self.disabled_subjects.contains(principal.id())
+    /// The account of whom an identity provider vouches for. What an
+    /// administrator wrote down there goes before what the provider says.
+    pub(super) fn account_of(&self, vouched: &Principal) -> Option<&Arc<AccountEntry>> {
+        self.subjects.get(vouched.id())
     }
 
     /// Whether a super admin can get in now.
@@ -181,17 +180,20 @@ impl Snapshot {
     }
 
     fn session_entry(&self, record: &Arc<SessionRecord>, used: Option<Arc<Used>>) -> SessionEntry {
+        let enabled = |account: &AccountEntry| {
+            account.record.disabled_at.is_none().then(|| Arc::clone(&account.principal))
+        };
         let principal = match &record.holder {
             SessionHolder::Account(id) => {
-                let account = self.accounts.get(id);
-                let account = account.filter(|account| account.record.disabled_at.is_none());
-                account.map(|account| Arc::clone(&account.principal))
+                self.accounts.get(id).and_then(|account| enabled(account))
             }
             SessionHolder::Principal(stored) => read_principal(stored)
                 .inspect_err(|error| tracing::error!(%error, "a session has no principal"))
                 .ok()
-                .filter(|principal| !self.is_disabled(principal))
-                .map(Arc::new),
+                .and_then(|vouched| match self.account_of(&vouched) {
+                    Some(account) => enabled(account),
+                    None => Some(Arc::new(vouched)),
+                }),
         };
         SessionEntry {
             record: Arc::clone(record),

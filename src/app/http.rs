@@ -14,7 +14,7 @@ use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
@@ -66,6 +66,7 @@ pub(super) async fn serve_http(
 ) {
     let places = Arc::new(Semaphore::new(limits.connections_max));
     let shares = Shares::of(limits.connections_max);
+    let turns = Arc::new(Semaphore::new(limits.handshakes_max));
     let handshakes = Shares::of(limits.handshakes_max);
     let mut connections = JoinSet::new();
     loop {
@@ -89,12 +90,13 @@ pub(super) async fn serve_http(
         let tls = match &tls {
             None => None,
             Some(tls) => {
-                let turn = handshakes.take(&network);
-                if turn.is_none() && !limits.behind_proxy {
+                let turn = Arc::clone(&turns).try_acquire_owned().ok();
+                let share = handshakes.take(&network);
+                if turn.is_none() || (share.is_none() && !limits.behind_proxy) {
                     tracing::debug!(%peer, "a connection was closed: others agree on TLS still");
                     continue;
                 }
-                Some((tls.clone(), turn))
+                Some((tls.clone(), (turn, share)))
             }
         };
         let (router, stop) = (router.clone(), stop.clone());
@@ -116,7 +118,7 @@ pub(super) async fn serve_http(
 async fn serve_one(
     tcp: TcpStream,
     peer: SocketAddr,
-    tls: Option<(TlsAcceptor, Option<Share>)>,
+    tls: Option<(TlsAcceptor, (Option<OwnedSemaphorePermit>, Option<Share>))>,
     router: Router,
     limits: HttpLimits,
     stop: CancellationToken,

@@ -10,7 +10,6 @@ use tokio_util::sync::CancellationToken;
 use super::App;
 use super::tls::ServerTls;
 use crate::access::{Authenticator, Domain, Grant, Origin, Permissions, Principal, Role};
-use crate::directory::{Audit, AuditTrail};
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::pg_wire::{Logins, PgParts, PgServer, PgTls};
 
@@ -36,24 +35,16 @@ impl App {
         logins: Arc<dyn Logins>,
         anyone: Option<Arc<Principal>>,
         tls: Option<PgTls>,
-    ) -> PgServer {
+    ) -> Result<PgServer> {
         let store = Arc::clone(&self.store);
         let view = move || match store.get() {
             Some(store) => Ok(store.view()),
             None => Err(crate::api::not_ready()),
         };
-        let trail = Arc::new(AuditTrail::new(Arc::clone(&self.directory)));
-        let audit = move |audit: Audit| {
-            let trail = Arc::clone(&trail);
-            tokio::spawn(async move {
-                if let Err(error) = trail.append(&audit).await {
-                    tracing::error!(error = error.full_message(), "an audit line is lost");
-                }
-            });
-        };
-        let (view, audit) = (Box::new(view), Box::new(audit));
-        let engine = Arc::clone(&self.engine);
-        PgServer::new(&self.config, PgParts { engine, view, logins, anyone, tls, audit })
+        let failures = Arc::clone(self.gate()?.failures());
+        let (view, engine) = (Box::new(view), Arc::clone(&self.engine));
+        let parts = PgParts { engine, view, logins, anyone, tls, failures };
+        Ok(PgServer::new(&self.config, parts))
     }
 
     /// Begins to serve at `pg_listen`, where that is set, until `stop`.
@@ -65,7 +56,7 @@ impl App {
         let listener = listen(address).await?;
         let address = listener.local_addr().context(ErrorKind::Unavailable, "no listen address")?;
         let logins = Arc::<Authenticator>::clone(&self.authenticator);
-        let server = self.pg_server(logins, anyone, tls);
+        let server = self.pg_server(logins, anyone, tls)?;
         let task = tokio::spawn(server.serve(listener, stop.clone()));
         tracing::info!(%address, "serving the PostgreSQL protocol");
         Ok(Some(PgServing { task }))

@@ -9,7 +9,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use comfy_table::Table;
 use comfy_table::presets::NOTHING;
 
-use super::target::Target;
+use super::target::{Target, write_down};
 use super::{Outcome, Session};
 use crate::access::Principal;
 use crate::app::App;
@@ -145,7 +145,10 @@ async fn import_here(app: &Arc<App>, bytes: &[u8], format: Format) -> Result<Imp
 async fn export(target: &Target, format: Format) -> Result<Vec<u8>> {
     match target {
         Target::Server(remote) => remote.export_directory(format.name()).await,
-        Target::Local(app) => exchange::export(&app.directory()?.shared().load(), format.into()),
+        Target::Local(app) => {
+            write_down(app, "directory.export", "directory/export").await?;
+            exchange::export(&app.directory()?.shared().load(), format.into())
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use super::Session;
 use super::feed::Stored;
 use super::remote::Remote;
+use crate::access::Principal;
 use crate::api::{
     CloseBody, ClosedMonth, ClosedMonthList, ForgetAnswer, ForgetBody, RetentionAnswer,
     RetentionBody,
@@ -82,7 +83,11 @@ impl Target {
         options: ReportOptions,
     ) -> Result<ImportedReport> {
         match self {
-            Self::Local(app) => app.import_report(format, body, options).await,
+            Self::Local(app) => {
+                let imported = app.import_report(format, body, options).await?;
+                write_down(app, "provider_report.import", "provider-reports").await?;
+                Ok(imported)
+            }
             Self::Server(remote) => remote.import_report(format, body, options).await,
         }
     }
@@ -175,4 +180,10 @@ impl From<IngestReport> for Stored {
             refused: refused.collect(),
         }
     }
+}
+
+/// The line of the audit log that the route of the same act writes.
+pub(super) async fn write_down(app: &App, action: &str, subject: &str) -> Result<()> {
+    let audit = Principal::operator().audit(action, subject, serde_json::json!({}));
+    app.directory()?.append_audit(&audit).await
 }

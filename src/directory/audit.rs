@@ -40,6 +40,30 @@ pub struct AuditRecord {
     pub audit: Audit,
 }
 
+/// Which lines of the audit log are asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AuditFilter {
+    /// Only those that are older than the line of this id.
+    pub before: Option<String>,
+    /// So many at most.
+    pub limit: u32,
+    /// Only acts of this name.
+    pub action: Option<String>,
+    /// Only acts of whom the log calls so, or whose id stands in brackets.
+    pub actor: Option<String>,
+    /// The first moment.
+    pub not_before: Option<DateTime<Utc>>,
+    /// The moment after the last.
+    pub until: Option<DateTime<Utc>>,
+}
+
+impl AuditFilter {
+    /// The last lines, whatever they tell of.
+    pub fn last(limit: u32) -> Self {
+        Self { limit, ..Self::default() }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

@@ -22,7 +22,7 @@ mod trail;
 #[cfg(test)]
 mod tests;
 
-pub use audit::{Audit, AuditRecord};
+pub use audit::{Audit, AuditFilter, AuditRecord};
 pub use credentials::{
     AccountRecord, CredentialEdit, Credentials, IssuedSubject, SessionHolder, SessionRecord,
     SetupRecord, TokenRecord,

@@ -18,6 +18,7 @@ mod prune;
 mod references;
 mod registry;
 mod runs;
+mod same_names;
 mod scan;
 mod statement;
 mod static_wall;
@@ -27,6 +28,7 @@ mod system;
 mod tenant_exec;
 mod tenant_scan;
 mod texts;
+mod unordered;
 mod wall;
 mod workers;
 
@@ -69,6 +71,7 @@ use registry::{Registry, cancelled};
 use runs::AggregateRuns;
 use statement::parse;
 use stream::Job;
+use unordered::HideUnorderedCasts;
 use workers::Workers;
 
 pub use catalog::{CATALOG, SCHEMA};
@@ -148,8 +151,10 @@ impl Engine {
         let state = SessionStateBuilder::new_with_default_features()
             .with_config(session_config(config.query_memory_bytes_max))
             .with_runtime_env(runtime)
+            .with_physical_optimizer_rule(Arc::new(HideUnorderedCasts))
             .with_physical_optimizer_rule(Arc::new(AggregateRuns))
             .build();
+        let state = same_names::guarded(state).internal("guarding the rules that move filters")?;
         let state = pg_catalog::with_functions(state).internal("adding PostgreSQL's functions")?;
         let state = functions::bounded(state).internal("bounding the functions of SQL")?;
         let template = Arc::new(state);
@@ -294,7 +299,12 @@ impl Engine {
     }
 
     /// Stops a statement that runs or waits. `NotFound` for others'.
-    pub fn cancel(&self, caller: &Principal, id: &str) -> Result<()> {
+    pub async fn cancel(&self, caller: &Principal, id: &str) -> Result<()> {
+        let whose = self.registry.principal_of(caller, id)?;
+        if let Some(trail) = self.audit_trail.get().filter(|_| whose != caller.id()) {
+            let details = serde_json::json!({ "principal_id": whose });
+            trail.append(&caller.audit("sql.cancel", &format!("sql/{id}"), details)).await?;
+        }
         self.registry.cancel(caller, id)
     }
 

@@ -16,6 +16,7 @@ use datafusion::logical_expr::{BinaryExpr, Expr, Operator};
 use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use datafusion::scalar::ScalarValue;
 
+use super::unordered::with_casts_hidden;
 use crate::lake::LakeFile;
 
 /// The files of `files` that may hold a row accepted by all of `filters`. A
@@ -67,6 +68,7 @@ fn verdicts(
     let Some(filter) = conjunction(filters.iter().cloned()) else { return Ok(None) };
     let columns = DFSchema::try_from(Arc::clone(schema))?;
     let filter = session.create_physical_expr(filter, &columns)?;
+    let filter = with_casts_hidden(filter, schema)?.data;
     let predicate =
         PruningPredicateBuilder::new().with_file_schema(Arc::clone(schema)).try_build(filter)?;
     predicate.prune(&FileBounds { files, date_column }).map(Some)

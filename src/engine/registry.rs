@@ -155,9 +155,18 @@ impl Registry {
 
     /// Stops an open statement that `caller` may know of. It ends soon after.
     pub(super) fn cancel(&self, caller: &Principal, id: &str) -> Result<()> {
+        self.find_open(caller, id).map(|entry| entry.cancel.cancel())
+    }
+
+    /// Whose the open statement is.
+    pub(super) fn principal_of(&self, caller: &Principal, id: &str) -> Result<String> {
+        self.find_open(caller, id).map(|entry| entry.principal_id.clone())
+    }
+
+    fn find_open(&self, caller: &Principal, id: &str) -> Result<Arc<Entry>> {
         let entry = self.locked().open.get(id).cloned();
         let known = entry.filter(|entry| may_know(caller, &entry.principal_id));
-        known.map(|entry| entry.cancel.cancel()).ok_or_else(|| unknown(id))
+        known.ok_or_else(|| unknown(id))
     }
 
     fn end(&self, entry: &Entry, state: StatementState, error: Option<String>) {

@@ -8,5 +8,6 @@ mod pruning;
 mod refusals;
 mod running;
 mod runs;
+mod same_names;
 mod static_wall;
 mod wall;

@@ -24,6 +24,7 @@ mod tests;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use encoding::{Effort, writer_properties};
 pub use files::FileBatches;
 pub use log::LakeChanges;
 pub use open::LakeOptions;

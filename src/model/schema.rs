@@ -61,6 +61,9 @@ pub struct TableSpec {
     pub partition_column: &'static str,
     /// The order of rows within a file, ascending, nulls first.
     pub sort_columns: &'static [&'static str],
+    /// Columns that single values are looked for in and that the order of rows
+    /// does not help with: files say which values they surely lack.
+    pub lookup_columns: &'static [&'static str],
 }
 
 /// Every Delta table, in the order that rows reach them.
@@ -70,30 +73,35 @@ pub static TABLES: [TableSpec; 5] = [
         schema: usage_events_schema,
         partition_column: "usage_date",
         sort_columns: &["organization_id", "user_id", "event_time"],
+        lookup_columns: &["conversation_id"],
     },
     TableSpec {
         name: "rejected_events",
         schema: rejected_events_schema,
         partition_column: "received_date",
         sort_columns: &["received_at", "line"],
+        lookup_columns: &[],
     },
     TableSpec {
         name: "usage_daily",
         schema: usage_daily_schema,
         partition_column: "usage_date",
         sort_columns: &["organization_id", "user_id", "conversation_id"],
+        lookup_columns: &[],
     },
     TableSpec {
         name: "provider_costs",
         schema: provider_costs_schema,
         partition_column: "usage_date",
         sort_columns: &["provider", "report_kind", "account"],
+        lookup_columns: &[],
     },
     TableSpec {
         name: "sightings",
         schema: sightings_schema,
         partition_column: "received_date",
         sort_columns: &["organization_id", "request_id", "received_at"],
+        lookup_columns: &[],
     },
 ];
 

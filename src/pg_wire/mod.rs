@@ -2,7 +2,6 @@
 //! session for each connection, the engine's own read-only door behind it.
 
 mod asking;
-mod attempts;
 mod cancel;
 mod catalog_questions;
 mod column_names;
@@ -41,13 +40,11 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::{Authenticator, Principal, ScramVerifier, Shares};
-use crate::api::ClientAddress;
+use crate::api::{ClientAddress, FailedAttempts};
 use crate::config::Config;
-use crate::directory::Audit;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::flush::View;
-use attempts::Attempts;
 use cancel::Cancels;
 use catalog_questions::Questions;
 
@@ -62,8 +59,6 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Takes the current view; fails while the server cannot answer yet.
 pub type TakeView = dyn Fn() -> Result<Arc<View>> + Send + Sync;
-/// Notes something in the audit log, without waiting for it.
-pub type NoteAudit = dyn Fn(Audit) + Send + Sync;
 
 /// Whose token it is that a client logs in with.
 pub trait Logins: fmt::Debug + Send + Sync {
@@ -105,7 +100,7 @@ pub struct PgParts {
     /// The server's certificate. With one, nothing is taken unencrypted.
     pub tls: Option<PgTls>,
     /// Where failed logins are noted.
-    pub audit: Box<NoteAudit>,
+    pub failures: Arc<FailedAttempts>,
 }
 
 /// What all connections share.
@@ -116,10 +111,9 @@ pub(crate) struct PgDoor {
     anyone: Option<Arc<Principal>>,
     tls: Option<PgTls>,
     requires_tls: bool,
-    audit: Box<NoteAudit>,
+    failures: Arc<FailedAttempts>,
     questions: Questions,
     cancels: Arc<Cancels>,
-    attempts: Attempts,
     /// Connections of each principal.
     shares: Arc<Shares>,
     idle_time_max: Duration,
@@ -145,10 +139,9 @@ impl PgServer {
             anyone: parts.anyone,
             requires_tls: parts.tls.is_some(),
             tls: parts.tls,
-            audit: parts.audit,
+            failures: parts.failures,
             questions: Questions::new(),
             cancels: Arc::new(Cancels::default()),
-            attempts: Attempts::default(),
             shares: Shares::of(config.pg_connections_max),
             idle_time_max: seconds(config.pg_idle_seconds_max),
             statement_time_max: seconds(config.query_seconds_max),

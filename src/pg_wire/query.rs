@@ -95,6 +95,7 @@ impl Connection {
         formats: &Formats,
         guard: &Guard,
     ) -> Outcome<()> {
+        self.check_user()?;
         let mut cursor = self.session.take_portal(name)?;
         self.start(&mut cursor, guard).await?;
         let zone = self.session.settings.zone();
@@ -108,6 +109,11 @@ impl Connection {
         self.session.put_back(name, cursor);
         let tag = if is_move { "MOVE" } else { "FETCH" };
         self.complete(format!("{tag} {passed}"))
+    }
+
+    /// What somebody began to read ends with the token.
+    fn check_user(&self) -> Outcome<()> {
+        self.door.principal(&self.user).map(|_| ())
     }
 
     /// Starts the query of a cursor that was not asked for rows yet.
@@ -230,6 +236,7 @@ impl Connection {
     }
 
     async fn execute(&mut self, name: &str, rows_max: Option<usize>, guard: &Guard) -> Outcome<()> {
+        self.check_user()?;
         let mut portal = self.session.take_portal(name)?;
         let prepared = Arc::clone(&portal.prepared);
         if prepared.is_empty() {

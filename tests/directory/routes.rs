@@ -4,6 +4,8 @@ use axum::body::Body;
 use axum::http::{Request, header};
 use serde_json::{Value, json};
 
+use spendlake::directory::AuditFilter;
+
 use super::attribution::{OTHER, of, put_small};
 use crate::support::app::TestApp;
 use crate::support::events::ORGANIZATION;
@@ -111,7 +113,13 @@ async fn changes_are_in_the_audit_log_and_what_changed_nothing_is_not() {
     let app = TestApp::new().await;
     put_small(&app).await;
     put_small(&app).await;
-    let log = app.app.directory().expect("a directory").list_audit(None, 100).await.expect("lines");
+    let log = app
+        .app
+        .directory()
+        .expect("a directory")
+        .list_audit(&AuditFilter::last(100))
+        .await
+        .expect("lines");
     let acts: Vec<_> = log
         .iter()
         .rev()

@@ -9,8 +9,8 @@ use spendlake::clock::ManualClock;
 use spendlake::config::Config;
 use spendlake::directory::exchange::{FileFormat, export, import, parse};
 use spendlake::directory::{
-    Audit, Details, Directory, DirectoryKind, DirectoryStore, Edit, Entry, Membership, Origin,
-    Record, SharedDirectory, Sighting,
+    Audit, AuditFilter, Details, Directory, DirectoryKind, DirectoryStore, Edit, Entry, Membership,
+    Origin, Record, SharedDirectory, Sighting,
 };
 use spendlake::error::{ErrorKind, Result};
 
@@ -262,14 +262,34 @@ async fn the_audit_log_reads_from_its_end(place: &Place) {
         })
         .await
         .expect("a change");
-    let lines = store.list_audit(None, 2).await.expect("lines");
+    let lines = store.list_audit(&AuditFilter::last(2)).await.expect("lines");
     assert_eq!(
         lines.iter().map(|line| line.audit.clone()).collect::<Vec<_>>(),
         [audit("three"), audit("two")]
     );
     assert_eq!(lines[0].at, noon());
-    let rest = store.list_audit(Some(&lines[1].id), 10).await.expect("lines");
+    let rest = store
+        .list_audit(&AuditFilter { before: Some(lines[1].id.clone()), ..AuditFilter::last(10) })
+        .await
+        .expect("lines");
     assert_eq!(rest.iter().map(|line| line.audit.clone()).collect::<Vec<_>>(), [audit("one")]);
+    let found = async |change: &dyn Fn(&mut AuditFilter)| {
+        let mut filter = AuditFilter::last(10);
+        change(&mut filter);
+        store.list_audit(&filter).await.expect("lines").len()
+    };
+    let another =
+        Audit { actor: "Ada (acc_1)".to_owned(), action: "team.put".to_owned(), ..audit("x") };
+    store.append_audit(&another).await.expect("appended");
+    assert_eq!(found(&|filter| filter.action = Some("thing.do".to_owned())).await, 3);
+    assert_eq!(found(&|filter| filter.action = Some("thing".to_owned())).await, 0);
+    for (actor, count) in [("acc_1", 1), ("Ada (acc_1)", 1), ("Ada", 0), ("acc%1", 0), ("", 4)] {
+        let actor = Some(actor.to_owned());
+        assert_eq!(found(&|filter| filter.actor.clone_from(&actor)).await, count, "{actor:?}");
+    }
+    assert_eq!(found(&|filter| filter.not_before = Some(noon())).await, 4);
+    assert_eq!(found(&|filter| filter.until = Some(noon())).await, 0);
+    assert_eq!(found(&|filter| filter.until = Some(noon() + TimeDelta::seconds(1))).await, 4);
 }
 
 async fn seen_ids_become_declared_ones(place: &Place) {

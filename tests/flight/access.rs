@@ -184,14 +184,14 @@ async fn behind_tls_only_tls_is_spoken() {
 async fn a_stop_waits_for_the_rows_under_way() {
     let door = Door::open().await;
     let mut client = door.analyst();
-    let text = "SELECT value AS n, repeat('x', 100) AS t FROM generate_series(1, 200000)";
+    let text = "SELECT value AS n, repeat('x', 100) AS t FROM generate_series(1, 50000)";
     let info = client.execute(text.to_owned(), None).await.expect("a ticket");
     let ticket = info.endpoint[0].ticket.clone().expect("a ticket");
     let stream = client.do_get(ticket).await.expect("a stream");
     let closing = tokio::spawn(door.close());
     let batches: Vec<_> = futures::TryStreamExt::try_collect(stream).await.expect("every row");
     let count: usize = batches.iter().map(datafusion::arrow::array::RecordBatch::num_rows).sum();
-    assert_eq!(count, 200_000);
+    assert_eq!(count, 50_000);
     drop(client);
     closing.await.expect("a clean stop");
 }

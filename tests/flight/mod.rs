@@ -1,7 +1,7 @@
 //! Arrow Flight SQL, by its own client.
 
 mod access;
-mod door;
+pub(crate) mod door;
 mod metadata;
 mod prepared;
 mod statements;

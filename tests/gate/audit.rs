@@ -9,6 +9,10 @@ use super::roles::{OTHER, Who, app};
 use crate::support::app::{Answer, TestApp};
 use crate::support::events::ORGANIZATION;
 
+/// A price list.
+const PRICES: &str = "organization_id,provider,model,input_usd_per_mtok,output_usd_per_mtok,\
+                      discount_percent,markup_percent\n,openai,gpt-4o,2,10,,\n";
+
 async fn by(app: &TestApp, token: &str, line: &str, body: Value) -> Answer {
     let (method, path) = line.split_once(' ').expect("METHOD PATH");
     let request = Request::builder()
@@ -140,4 +144,81 @@ async fn guesses_fill_no_log() {
     left_out.sort_unstable();
     assert_eq!(left_out, [0, 49], "{lines:?}");
     assert!(!format!("{lines:?}").contains("slk_guess"), "{lines:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_are_chosen_by_act_actor_and_day() {
+    let app = app().await;
+    let admin = Who::OrganizationAdmin.token(&app).await.expect("a token");
+    let team = format!("PUT /api/organizations/{ORGANIZATION}/teams/core");
+    assert_eq!(by(&app, &admin, &team, json!({"name": "Core"})).await.status, 201);
+    let foreign = format!("/api/organizations/{OTHER}/teams/core");
+    assert_eq!(app.send("PUT", &foreign, json!({"name": "Core"})).await.status, 201);
+    let found = async |token: &str, filter: &str| {
+        let line = format!("GET /api/audit-log?{filter}");
+        let answer = by(&app, token, &line, Value::Null).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.json()["items"].as_array().expect("items").len()
+    };
+    let operator = Who::SuperAdmin.token(&app).await.expect("a token");
+    assert_eq!(found(&operator, "action=team.put").await, 2);
+    assert_eq!(found(&operator, "action=team.put&actor=operator").await, 1);
+    assert_eq!(found(&admin, "action=team.put").await, 1, "of its own organization");
+    assert_eq!(found(&admin, "action=team.put&actor=operator").await, 0);
+    assert_eq!(
+        found(&operator, "action=team.put&date_from=2026-11-24&date_to=2026-11-24").await,
+        2
+    );
+    assert_eq!(found(&operator, "action=team.put&date_to=2026-11-23").await, 0);
+    assert_eq!(found(&operator, "action=team").await, 0, "whole names");
+    let wrong = by(&app, &operator, "GET /api/audit-log?date_from=today", Value::Null).await;
+    assert_eq!(wrong.status, 400, "{}", wrong.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_changed_is_written_down_though_nobody_waits_for_the_answer() {
+    let app = std::sync::Arc::new(app().await);
+    let version = |number: usize| format!("list-{number}");
+    for number in 0..40 {
+        let asking = std::sync::Arc::clone(&app);
+        let asked = tokio::spawn(async move { asking.put_list(&version(number), PRICES).await });
+        for _ in 0..number {
+            tokio::task::yield_now().await;
+        }
+        asked.abort();
+        let _ = asked.await;
+    }
+    // What was begun ends by itself.
+    app.put_list("last", PRICES).await;
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    loop {
+        let lists = app.json("/api/prices").await.to_string();
+        let stored: Vec<_> = (0..40).filter(|number| lists.contains(&version(*number))).collect();
+        let lines = format!("{:?}", log(&app, None, "prices.put").await);
+        let told = stored.iter().all(|number| lines.contains(&format!("/{}\"", version(*number))));
+        if told {
+            assert!(lines.contains("/last\""), "{lines}");
+            break;
+        }
+        assert!(std::time::Instant::now() < deadline, "{stored:?}: {lines}");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_setup_code_is_written_down() {
+    let app = TestApp::new().await;
+    let body = json!({"code": "guess", "email": "eve@example.com", "name": "Eve",
+                      "password": "a password of some words"});
+    assert_eq!(by(&app, "", "POST /api/setup", body).await.status, 403);
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    loop {
+        let lines = log(&app, None, "login.refuse").await;
+        if let [line] = lines.as_slice() {
+            assert_eq!(line["subject"], "/api/setup");
+            break;
+        }
+        assert!(std::time::Instant::now() < deadline, "{lines:?}");
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
 }

@@ -7,7 +7,7 @@ use crate::support::events::event;
 use crate::support::server::{ADMIN_TOKEN, Server, http_client, run};
 
 /// A certificate for `localhost` in `folder`: paths of certificate and key.
-fn certificate(folder: &Path) -> (String, String) {
+pub(super) fn certificate(folder: &Path) -> (String, String) {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("made");
     let write = |name: &str, text: String| {
         let path = folder.join(name);

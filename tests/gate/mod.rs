@@ -2,6 +2,7 @@
 
 mod attempts;
 mod audit;
+mod doors;
 mod ingest;
 mod listening;
 mod roles;

@@ -26,14 +26,11 @@ async fn a_wrong_token_and_an_unknown_one_are_refused_alike() {
         let audit = served.app.json("/api/audit-log?limit=100").await;
         let lines = audit["items"].as_array().expect("lines").iter();
         let refused: Vec<_> = lines.filter(|line| line["action"] == "login.refuse").collect();
-        if refused.len() == 4 {
+        if let Some(line) = refused.first() {
             // What was typed may be a token; only a known id is written down.
             assert!(!audit.to_string().contains("nobody"), "{audit}");
-            for line in refused {
-                assert_eq!(line["actor"], "address/127.0.0.1");
-                let id = &line["details"]["token_id"];
-                assert!(id.is_null() || id == ANALYST, "{line}");
-            }
+            assert_eq!(line["actor"], "address/127.0.0.1");
+            assert_eq!(line["details"]["token_id"], ANALYST);
             break;
         }
         assert!(tokio::time::Instant::now() < deadline, "{audit}");
@@ -42,15 +39,18 @@ async fn a_wrong_token_and_an_unknown_one_are_refused_alike() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_address_that_guesses_waits() {
+async fn who_guesses_neither_fills_the_log_nor_keeps_the_right_token_out() {
     let served = Served::new().await;
-    for _ in 0..10 {
+    for _ in 0..30 {
         let error = served.log_in(ANALYST, "guess").await.expect_err("refused");
         assert_eq!(code(&error), "28P01");
     }
-    let error = served.log_in(ANALYST, &token_of(ANALYST)).await.expect_err("refused");
-    assert_eq!(code(&error), "28000");
-    assert!(error.as_db_error().expect("an answer").message().contains("too many failed logins"));
+    let client = served.log_in(ANALYST, &token_of(ANALYST)).await.expect("the right token");
+    assert_eq!(column(&client, "SELECT 1").await, ["1"]);
+    let audit = served.app.json("/api/audit-log?limit=100").await;
+    let lines = audit["items"].as_array().expect("lines").iter();
+    let lines = lines.filter(|line| line["action"] == "login.refuse").count();
+    assert!(lines < 30, "at most one a second: {audit}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -85,6 +85,24 @@ async fn a_revoked_token_ends_at_the_next_statement_of_an_open_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_revoked_token_reads_on_from_no_cursor() {
+    let served = Served::with_events().await;
+    let (first, second) = (served.client().await, served.client().await);
+    first.batch_execute("BEGIN").await.expect("begun");
+    let cursor = "DECLARE c CURSOR FOR SELECT event_id FROM usage_events";
+    first.batch_execute(cursor).await.expect("declared");
+    assert_eq!(column(&first, "FETCH 1 FROM c").await.len(), 1);
+    let mut second = second;
+    let transaction = second.transaction().await.expect("begun");
+    let portal = transaction.bind("SELECT event_id FROM usage_events", &[]).await.expect("bound");
+    assert_eq!(transaction.query_portal(&portal, 1).await.expect("a row").len(), 1);
+    served.logins.revoke(ANALYST);
+    assert_eq!(refusal(&first, "FETCH 1 FROM c").await, "28000");
+    let refused = transaction.query_portal(&portal, 1).await.expect_err("refused");
+    assert_eq!(code(&refused), "28000");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nothing_writes_reaches_a_file_or_changes_the_engine() {
     let served = Served::with_events().await;
     let client = served.client().await;
@@ -105,6 +123,8 @@ async fn nothing_writes_reaches_a_file_or_changes_the_engine() {
         ("SET datafusion.execution.batch_size = 1", "42704"),
         ("SET datafusion.runtime.memory_limit = '100G'", "42704"),
         ("SET ROLE postgres", "42501"),
+        ("SELECT set_config('datafusion.execution.batch_size', '1', false)", "42704"),
+        ("SELECT set_config('session_authorization', 'postgres', false)", "55P02"),
         ("SET SESSION AUTHORIZATION postgres", "42501"),
         ("DO $$ BEGIN END $$", "0A000"),
         ("LISTEN x", "0A000"),
@@ -118,9 +138,8 @@ async fn nothing_writes_reaches_a_file_or_changes_the_engine() {
         assert_eq!(refusal(&client, attempt).await, expected, "{attempt}");
         client.simple_query("ROLLBACK").await.expect("ended");
         // What steers the connection is judged when it is executed.
-        let steers = ["SET", "PREPARE"].iter().any(|word| attempt.starts_with(word));
-        if !attempt.contains(';') && !steers {
-            let error = client.prepare(attempt).await.expect_err("refused");
+        if !attempt.contains(';') {
+            let error = client.query(attempt, &[]).await.expect_err("refused");
             assert_eq!(code(&error), expected, "prepared: {attempt}");
         }
     }

@@ -107,7 +107,7 @@ impl Served {
         let app = TestApp::with(change).await;
         let logins = Arc::new(TestLogins::new());
         let known: Arc<dyn Logins> = Arc::<TestLogins>::clone(&logins);
-        let server = adjust(app.app.pg_server(known, None, tls));
+        let server = adjust(app.app.pg_server(known, None, tls).expect("a server"));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let stop = CancellationToken::new();

@@ -30,7 +30,7 @@ async fn refused(issuer: &TestIssuer, token: &str) -> Error {
 async fn a_machine_is_its_issuer_and_subject_with_what_its_claims_map_to() {
     let issuer = TestIssuer::start().await;
     let token = TestKey::shared().sign(&issuer.machine());
-    let principal = verifier(&issuer).verify(&token).await.expect("it holds");
+    let principal = verifier(&issuer).verify(&token).await.expect("it holds").principal;
     assert_eq!(principal.id(), format!("{}#reporting-job", issuer.url));
     assert_eq!((principal.name(), principal.origin()), ("reports", Origin::Jwt));
     assert!(
@@ -43,7 +43,7 @@ async fn scopes_of_a_token_narrow_the_machine() {
     let issuer = TestIssuer::start().await;
     let claims = changed(issuer.machine(), "scope", json!("openid usage:read"));
     let token = TestKey::shared().sign(&claims);
-    let principal = verifier(&issuer).verify(&token).await.expect("it holds");
+    let principal = verifier(&issuer).verify(&token).await.expect("it holds").principal;
     assert_eq!(principal.scopes(), Permissions::of(&[Permission::ReadUsage]));
 }
 
@@ -124,12 +124,14 @@ async fn a_provider_that_never_answered_makes_no_token_good_or_bad() {
 }
 
 #[tokio::test]
-async fn a_machine_to_which_nothing_is_mapped_is_forbidden() {
+async fn a_machine_to_which_nothing_is_mapped_has_no_grants_and_is_told_why() {
     let issuer = TestIssuer::start().await;
     let claims = changed(issuer.machine(), "roles", json!(["writer"]));
-    let error = refused(&issuer, &TestKey::shared().sign(&claims)).await;
-    assert_eq!(error.kind(), ErrorKind::Forbidden);
-    assert!(error.to_string().contains("\"reporting-job\""), "{error}");
+    let vouched = verifier(&issuer).verify(&TestKey::shared().sign(&claims)).await;
+    let vouched = vouched.expect("it holds");
+    assert!(vouched.principal.grants().is_empty());
+    let why = vouched.without_grants.expect("a reason");
+    assert!(why.contains("\"reporting-job\""), "{why}");
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 use super::*;
-use crate::access::{AccountChange, JwtVerifier, Login, SessionOwner, Visitor};
+use crate::access::{
+    AccountChange, JwtVerifier, Login, Permission, Permissions, SessionOwner, Visitor, Vouched,
+};
 use crate::directory::IssuedSubject;
 
 fn change(change: impl FnOnce(&mut AccountChange)) -> AccountChange {
@@ -218,8 +220,9 @@ struct Ada;
 
 #[async_trait::async_trait]
 impl JwtVerifier for Ada {
-    async fn verify(&self, _: &str) -> Result<Arc<Principal>> {
-        Ok(Arc::new(foreigner(grant(Role::Analyst, over(ACME)))))
+    async fn verify(&self, _: &str) -> Result<Vouched> {
+        let principal = Arc::new(foreigner(grant(Role::Analyst, over(ACME))));
+        Ok(Vouched { principal, without_grants: None })
     }
 }
 
@@ -228,13 +231,7 @@ async fn whose_account_is_disabled_gets_in_by_no_token_of_the_provider() {
     let world = World::new().await;
     world.door.set_jwt_verifier(Arc::new(Ada));
     let operator = Principal::operator();
-    let account = AccountRequest {
-        email: "ada@example.com".to_owned(),
-        name: "Ada".to_owned(),
-        grants: vec![grant(Role::Analyst, over(ACME))],
-        password: None,
-        subject: Some(IssuedSubject { issuer: "issuer".to_owned(), subject: "ada".to_owned() }),
-    };
+    let account = account_of_ada(grant(Role::Analyst, over(ACME)));
     let account = world.door.create_account(&operator, account).await.expect("an account");
     let jwt = Credential::Jwt("a.b.c".to_owned());
     let owner = SessionOwner::Principal(foreigner(grant(Role::Analyst, over(ACME))));
@@ -247,4 +244,64 @@ async fn whose_account_is_disabled_gets_in_by_no_token_of_the_provider() {
             assert_eq!(world.door.authenticate(shown).await.is_err(), disabled, "{shown:?}");
         }
     }
+}
+
+/// Vouches for Ada, to whom its claims give nothing.
+#[derive(Debug)]
+struct Unmapped;
+
+#[async_trait::async_trait]
+impl JwtVerifier for Unmapped {
+    async fn verify(&self, _: &str) -> Result<Vouched> {
+        let scopes = Permissions::of(&[Permission::ReadUsage]);
+        let principal = Principal::new("issuer#ada", "Ada", Origin::Jwt, Vec::new(), scopes);
+        Ok(Vouched { principal: Arc::new(principal), without_grants: Some("no mapping".into()) })
+    }
+}
+
+fn account_of_ada(grant: Grant) -> AccountRequest {
+    AccountRequest {
+        email: "ada@example.com".to_owned(),
+        name: "Ada".to_owned(),
+        grants: vec![grant],
+        password: None,
+        subject: Some(IssuedSubject { issuer: "issuer".to_owned(), subject: "ada".to_owned() }),
+    }
+}
+
+#[tokio::test]
+async fn the_roles_of_an_account_go_before_those_of_the_provider() {
+    let world = World::new().await;
+    world.door.set_jwt_verifier(Arc::new(Ada));
+    let jwt = Credential::Jwt("a.b.c".to_owned());
+    let owner = SessionOwner::Principal(foreigner(grant(Role::Analyst, over(ACME))));
+    let session = world.door.open_session(owner, &Visitor::default()).await.expect("a session");
+    let session = Credential::Session(session.secret);
+    for shown in [&jwt, &session] {
+        let ada = world.door.authenticate(shown).await.expect("known");
+        assert!(ada.may_in(Permission::RunSql, ACME), "{shown:?}");
+    }
+    let request = account_of_ada(grant(Role::OrganizationAdmin, over(BETA)));
+    let account = world.door.create_account(&Principal::operator(), request).await;
+    let account = account.expect("an account");
+    for shown in [&jwt, &session] {
+        let ada = world.door.authenticate(shown).await.expect("known");
+        assert!(!ada.may_in(Permission::ReadUsage, ACME), "{shown:?}");
+        assert!(ada.may_in(Permission::ReadUsage, BETA), "{shown:?}");
+        assert_eq!(ada.share_id(), account.id, "{shown:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_account_lets_in_whom_the_provider_gives_no_role() {
+    let world = World::new().await;
+    world.door.set_jwt_verifier(Arc::new(Unmapped));
+    let jwt = Credential::Jwt("a.b.c".to_owned());
+    let error = assert_kind(world.door.authenticate(&jwt).await, ErrorKind::Forbidden);
+    assert_eq!(error.to_string(), "no mapping");
+    let request = account_of_ada(grant(Role::Analyst, over(ACME)));
+    world.door.create_account(&Principal::operator(), request).await.expect("an account");
+    let ada = world.door.authenticate(&jwt).await.expect("known");
+    assert!(ada.may_in(Permission::ReadUsage, ACME));
+    assert!(!ada.may(Permission::RunSql), "its scopes narrow it");
 }

@@ -195,6 +195,16 @@ async fn the_setup_code_works_once() {
 }
 
 #[tokio::test]
+async fn the_setup_code_is_worth_nothing_once_there_is_a_super_admin() {
+    let world = World::new().await;
+    let code = world.door.take_setup_code().expect("a code");
+    world.account("ada@example.com", super_admin()).await;
+    let late = world.door.set_up(set_up_with(&code), &Visitor::default()).await;
+    let error = assert_kind(late, ErrorKind::Forbidden);
+    assert!(error.to_string().contains("there is a super admin"), "{error}");
+}
+
+#[tokio::test]
 async fn two_who_use_the_setup_code_at_once_make_one_account() {
     let world = World::new().await;
     let code = world.door.take_setup_code().expect("a code");

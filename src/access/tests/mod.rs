@@ -16,7 +16,7 @@ use super::{
 };
 use crate::clock::{Clock, ManualClock};
 use crate::config::Config;
-use crate::directory::{Audit, DirectoryStore, SharedDirectory};
+use crate::directory::{Audit, AuditFilter, DirectoryStore, SharedDirectory};
 use crate::error::{Error, ErrorKind, Result};
 
 const ACME: &str = "0190a000-0000-7000-8000-000000000001";
@@ -92,7 +92,7 @@ impl World {
 
     /// The acts that the audit log holds, the latest first.
     async fn acts(&self) -> Vec<Audit> {
-        let lines = self.store.list_audit(None, 100).await.expect("lines");
+        let lines = self.store.list_audit(&AuditFilter::last(100)).await.expect("lines");
         lines.into_iter().map(|line| line.audit).collect()
     }
 }

@@ -71,17 +71,36 @@ impl FailedAttempts {
     /// Counts a refused credential, and writes it down unless the same address
     /// was written down within the second. Does not wait.
     pub(crate) fn note(&self, address: ClientAddress, action: &'static str, subject: &str) {
+        self.note_with(address, action, subject, None);
+    }
+
+    /// The same of a login that failed, which may name a token that there is.
+    pub(crate) fn note_login(&self, address: ClientAddress, door: &str, token_id: Option<&str>) {
+        self.note_with(address, "login.refuse", door, token_id);
+    }
+
+    fn note_with(
+        &self,
+        address: ClientAddress,
+        action: &'static str,
+        subject: &str,
+        token_id: Option<&str>,
+    ) {
         metrics::counter!("spendlake_refused_credentials_total", "what" => action).increment(1);
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         let admitted = recent.admit(address.network(), self.clock.now());
         drop(recent);
         let (Some(left_out), Some(trail)) = (admitted, self.trail.clone()) else { return };
         let address = address.0.map_or_else(|| "unknown".to_owned(), |one| one.to_string());
+        let mut details = json!({"address": address, "left_out_before": left_out});
+        if let Some(id) = token_id {
+            details["token_id"] = id.into();
+        }
         let audit = Audit {
             actor: format!("address/{address}"),
             action: action.to_owned(),
             subject: subject.to_owned(),
-            details: json!({"address": address, "left_out_before": left_out}),
+            details,
         };
         tokio::spawn(async move {
             if let Err(error) = trail.append(&audit).await {

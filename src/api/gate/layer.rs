@@ -7,10 +7,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use axum::RequestExt as _;
 use axum::extract::{ConnectInfo, MatchedPath, RawPathParams, Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value};
+use tracing::Instrument as _;
 
 use super::address::{ClientAddress, is_forwarded, peer_of};
 use super::credentials::{is_basic, shown};
@@ -221,20 +222,52 @@ pub(in crate::api) async fn pass(
     if let Err(problem) = gate.admit(rule, &mut request).await {
         return refusal(problem, request.headers(), rule.path);
     }
+    if rule.need == Need::Open && *request.method() == Method::POST {
+        return gate.let_in(rule, request, next).await;
+    }
     let Some(action) = rule.audited_as else { return next.run(request).await };
-    let caller = request.extensions().get::<Caller>().cloned();
-    let (path, query) = (request.uri().path().to_owned(), request.uri().query().map(str::to_owned));
-    let response = next.run(request).await;
-    if !response.status().is_success() {
-        return response;
+    let is_read = *request.method() == Method::GET;
+    let act = async move { gate.carry_out(action, request, next).await };
+    if is_read {
+        return act.await;
     }
-    match gate.write_down(caller, action, &path, query.as_deref()).await {
-        Ok(()) => response,
-        Err(error) => Problem::from(error).into_response(),
-    }
+    // What was changed is written down even where the client hangs up meanwhile.
+    let ended = tokio::spawn(act.in_current_span()).await;
+    ended.unwrap_or_else(|error| match error.try_into_panic() {
+        Ok(panic) => std::panic::resume_unwind(panic),
+        Err(error) => {
+            let stopped = Error::internal("the act was stopped in the middle").caused_by(error);
+            Problem::from(stopped).into_response()
+        }
+    })
 }
 
 impl Gate {
+    /// Runs what is written down where it succeeds.
+    async fn carry_out(&self, action: &str, request: Request, next: Next) -> Response {
+        let caller = request.extensions().get::<Caller>().cloned();
+        let uri = request.uri().clone();
+        let response = next.run(request).await;
+        if !response.status().is_success() {
+            return response;
+        }
+        match self.write_down(caller, action, uri.path(), uri.query()).await {
+            Ok(()) => response,
+            Err(error) => Problem::from(error).into_response(),
+        }
+    }
+
+    /// Runs a way in. A wrong password is written down with its account; a
+    /// wrong code, and whoever tried too often, here.
+    async fn let_in(&self, rule: Rule, request: Request, next: Next) -> Response {
+        let address = request.extensions().get::<ClientAddress>().copied().unwrap_or_default();
+        let response = next.run(request).await;
+        if matches!(response.status(), StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS) {
+            self.failures.note_login(address, rule.path, None);
+        }
+        response
+    }
+
     /// The line of a request that succeeded, before anybody reads its answer.
     async fn write_down(
         &self,

@@ -13,7 +13,7 @@ use crate::access::{
 use crate::api::CookiePolicy;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::directory::{AuditRecord, DirectoryStore, IssuedSubject, SharedDirectory};
+use crate::directory::{AuditFilter, AuditRecord, DirectoryStore, IssuedSubject, SharedDirectory};
 
 const MAPPINGS: &str = "[[mapping]]\nclaim = \"groups\"\nvalue = \"finance\"\nrole = \"analyst\"\n\
                         over = \"organization\"\norganization_id = \"o\"\n";
@@ -90,7 +90,7 @@ impl Server {
     }
 
     async fn audit(&self) -> Vec<AuditRecord> {
-        let lines = self.directory.list_audit(None, 100).await.expect("the log");
+        let lines = self.directory.list_audit(&AuditFilter::last(100)).await.expect("the log");
         lines.into_iter().filter(|line| line.audit.action.starts_with("login")).collect()
     }
 

@@ -90,6 +90,6 @@ pub(crate) async fn cancel_statement(
     Caller(caller): Caller,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    state.engine().cancel(&caller, &id)?;
+    state.engine().cancel(&caller, &id).await?;
     Ok(StatusCode::NO_CONTENT)
 }

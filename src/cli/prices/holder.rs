@@ -1,11 +1,9 @@
 //! Who keeps the price lists: this process, or the server that holds the data
 //! folder.
 
-use crate::access::Principal;
 use crate::api::{ActivationAnswer, PriceVersions, PutAnswer};
-use crate::app::App;
 use crate::cli::Session;
-use crate::cli::target::Target;
+use crate::cli::target::{Target, write_down};
 use crate::error::{Error, Result};
 use crate::prices::{Imported, check_version};
 
@@ -79,10 +77,4 @@ impl PriceHolder {
     pub(super) async fn close(self) -> Result<()> {
         self.0.close().await
     }
-}
-
-/// The line of the audit log that the route of the same act writes.
-async fn write_down(app: &App, action: &str, subject: &str) -> Result<()> {
-    let audit = Principal::operator().audit(action, subject, serde_json::json!({}));
-    app.directory()?.append_audit(&audit).await
 }

@@ -4,13 +4,13 @@ use std::sync::{Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 use sqlx::AnyConnection;
-use sqlx::any::AnyRow;
+use sqlx::any::{AnyArguments, AnyRow};
 use uuid::{ContextV7, Timestamp, Uuid};
 
 use super::load::{text, time};
 use super::write::micros;
 use super::{DirectoryStore, unavailable};
-use crate::directory::audit::{Audit, AuditRecord};
+use crate::directory::audit::{Audit, AuditFilter, AuditRecord};
 use crate::error::{Context, Result};
 
 /// Greater than every id of a line.
@@ -24,16 +24,10 @@ impl DirectoryStore {
         append(&mut connection, self.audit_ids.next(now), now, audit).await
     }
 
-    /// The last `limit` lines, the latest first; with `before`, those that are
-    /// older than the line of this id.
-    pub async fn list_audit(&self, before: Option<&str>, limit: u32) -> Result<Vec<AuditRecord>> {
+    /// The last lines that `filter` names, the latest first.
+    pub async fn list_audit(&self, filter: &AuditFilter) -> Result<Vec<AuditRecord>> {
         let statement = include_str!("../../../queries/directory/audit_before.sql");
-        let rows = sqlx::query(statement)
-            .bind(before.unwrap_or(AFTER_ALL))
-            .bind(i64::from(limit))
-            .fetch_all(&self.pool)
-            .await
-            .map_err(unavailable)?;
+        let rows = filtered(statement, filter).fetch_all(&self.pool).await.map_err(unavailable)?;
         rows.iter().map(record).collect()
     }
 
@@ -41,28 +35,35 @@ impl DirectoryStore {
     pub async fn list_audit_of<'a>(
         &self,
         organization_ids: impl IntoIterator<Item = &'a str>,
-        before: Option<&str>,
-        limit: u32,
+        filter: &AuditFilter,
     ) -> Result<Vec<AuditRecord>> {
         let statement = include_str!("../../../queries/directory/audit_of_organization.sql");
         let mut records = Vec::new();
         for organization_id in organization_ids {
-            let rows = sqlx::query(statement)
-                .bind(before.unwrap_or(AFTER_ALL))
-                .bind(i64::from(limit))
-                .bind(organization_id)
-                .fetch_all(&self.pool)
-                .await
-                .map_err(unavailable)?;
+            let query = filtered(statement, filter).bind(organization_id);
+            let rows = query.fetch_all(&self.pool).await.map_err(unavailable)?;
             for row in &rows {
                 records.push(record(row)?);
             }
             // The rows of several are merged; more than asked for is of no use.
             records.sort_by(|one, other| other.id.cmp(&one.id));
-            records.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+            records.truncate(usize::try_from(filter.limit).unwrap_or(usize::MAX));
         }
         Ok(records)
     }
+}
+
+type AuditQuery<'q> = sqlx::query::Query<'q, sqlx::Any, AnyArguments>;
+
+fn filtered<'q>(statement: &'static str, filter: &'q AuditFilter) -> AuditQuery<'q> {
+    let text = |value: &'q Option<String>| value.as_deref().unwrap_or_default();
+    sqlx::query(statement)
+        .bind(filter.before.as_deref().unwrap_or(AFTER_ALL))
+        .bind(i64::from(filter.limit))
+        .bind(text(&filter.action))
+        .bind(text(&filter.actor))
+        .bind(filter.not_before.map_or(i64::MIN, micros))
+        .bind(filter.until.map_or(i64::MAX, micros))
 }
 
 fn record(row: &AnyRow) -> Result<AuditRecord> {

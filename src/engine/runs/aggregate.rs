@@ -118,7 +118,7 @@ impl ExecutionPlan for RunAggregateExec {
             if tried.has_long_runs {
                 Ok(work.run(tried.rows))
             } else {
-                plain(&step, tried, context)
+                plain(&step, tried, context, work.metrics)
             }
         };
         let rows = stream::once(begun).try_flatten();
@@ -131,11 +131,15 @@ fn plain(
     step: &AggregateExec,
     tried: Tried,
     context: Arc<TaskContext>,
+    metrics: BaselineMetrics,
 ) -> Result<SendableRecordBatchStream> {
     let once = Arc::new(Once::new(tried.rows));
     let schema = step.input().schema();
     let rows = StreamingTableExec::try_new(schema, vec![once], None, [], false, None)?;
-    first_step(step, Arc::new(rows))?.execute(0, context)
+    let sums = first_step(step, Arc::new(rows))?.execute(0, context)?;
+    let schema = sums.schema();
+    let sums = sums.inspect_ok(move |sums| metrics.record_output(sums.num_rows()));
+    Ok(Box::pin(RecordBatchStreamAdapter::new(schema, sums)))
 }
 
 /// The groups of the rows of `batch`, and their runs.
@@ -173,8 +177,13 @@ impl Work {
     fn run(self, rows: SendableRecordBatchStream) -> SendableRecordBatchStream {
         let schema = Arc::clone(&self.schema);
         let sums = stream::try_unfold((self, rows), async |(mut work, mut rows)| {
-            let Some(batch) = rows.try_next().await? else { return Ok(None) };
-            Ok(Some((work.sums_of(&batch)?, (work, rows))))
+            // Some accumulators have no state of no rows.
+            while let Some(batch) = rows.try_next().await? {
+                if batch.num_rows() > 0 {
+                    return Ok(Some((work.sums_of(&batch)?, (work, rows))));
+                }
+            }
+            Ok(None)
         });
         Box::pin(RecordBatchStreamAdapter::new(schema, sums))
     }

@@ -13,8 +13,10 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
 use futures::{StreamExt, TryStreamExt, stream};
 
-/// Rows that are looked at before it is decided.
+/// Rows that are looked at before it is decided, unless they are long: they are
+/// held meanwhile, and no memory pool knows of them.
 const TRIED_ROWS: usize = 32_768;
+const TRIED_BYTES: usize = 4 << 20;
 
 /// Rows that a run must have on average: with shorter ones, the last step would
 /// get nearly as many rows as there are.
@@ -32,11 +34,16 @@ pub(super) async fn try_first(
     mut rows: SendableRecordBatchStream,
     count_runs: impl Fn(&RecordBatch) -> Result<usize>,
 ) -> Result<Tried> {
-    let (mut tried, mut seen, mut runs) = (Vec::new(), 0, 0);
+    let (mut tried, mut seen, mut bytes, mut runs) = (Vec::new(), 0, 0, 0);
     while seen < TRIED_ROWS
+        && bytes < TRIED_BYTES
         && let Some(batch) = rows.try_next().await?
     {
+        if batch.num_rows() == 0 {
+            continue;
+        }
         seen += batch.num_rows();
+        bytes += batch.get_array_memory_size();
         runs += count_runs(&batch)?;
         tried.push(Ok(batch));
     }

@@ -28,7 +28,11 @@ use super::input::try_first;
 
 /// Aggregates that are the same however often a value comes, even where they
 /// are not asked for distinct ones.
-const OF_SETS: [&str; 5] = ["min", "max", "bool_and", "bool_or", "approx_distinct"];
+const OF_SETS: [&str; 7] =
+    ["min", "max", "bool_and", "bool_or", "bit_and", "bit_or", "approx_distinct"];
+
+/// Aggregates that heed DISTINCT; the others take every row all the same.
+const HEED_DISTINCT: [&str; 5] = ["count", "sum", "avg", "array_agg", "median"];
 
 /// Drops each row that is equal to the one before.
 #[derive(Debug)]
@@ -41,8 +45,9 @@ impl DropRepeatsExec {
     /// Whether `step` gives the same without the rows that would be dropped.
     pub(super) fn is_harmless_under(step: &AggregateExec) -> bool {
         let is_of_sets = |aggregate: &Arc<AggregateFunctionExpr>| {
-            aggregate.order_bys().is_empty()
-                && (aggregate.is_distinct() || OF_SETS.contains(&aggregate.fun().name()))
+            let name = aggregate.fun().name();
+            let is_of_distinct = aggregate.is_distinct() && HEED_DISTINCT.contains(&name);
+            aggregate.order_bys().is_empty() && (is_of_distinct || OF_SETS.contains(&name))
         };
         let arguments = step.aggr_expr().iter().flat_map(|aggregate| aggregate.expressions());
         let filters = step.filter_expr().iter().flatten().cloned();

@@ -121,21 +121,31 @@ async fn queries_that_name_each_other_twice_are_counted_before_they_are_written_
     let engine = engine(folder.path(), |_| {});
     let view = view(folder.path(), Vec::new(), Vec::new(), Vec::new(), &[&random_events(3, 20, 2)]);
     let doubled = |count: usize, again: fn(usize) -> String| {
-        let first = "q0 AS (SELECT event_id AS x FROM usage_events)".to_owned();
+        let first = "q0 AS (SELECT row_number() OVER () AS x FROM usage_events)".to_owned();
         let later = (1..=count).map(|at| format!("q{at} AS ({})", again(at - 1)));
         let all: Vec<String> = std::iter::once(first).chain(later).collect();
         format!("WITH {} SELECT count(*) FROM q{count}", all.join(", "))
     };
-    let ways: [fn(usize) -> String; 3] = [
-        |before| format!("SELECT a.x FROM q{before} a JOIN q{before} b ON a.x = b.x"),
-        |before| format!("SELECT x FROM q{before} UNION ALL SELECT x FROM q{before}"),
-        |before| format!("SELECT x FROM q{before} WHERE x IN (SELECT x FROM q{before})"),
+    let ways: [(fn(usize) -> String, &str); 3] = [
+        (|before| format!("SELECT a.x FROM q{before} a JOIN q{before} b ON a.x = b.x"), "20"),
+        (|before| format!("SELECT x FROM q{before} UNION ALL SELECT x FROM q{before}"), "160"),
+        (|before| format!("SELECT x FROM q{before} WHERE x IN (SELECT x FROM q{before})"), "20"),
     ];
-    for again in ways {
+    // Names that differ in case are others, where they stand in quotes.
+    let mut cased = "WITH \"Q0\" AS (SELECT event_id x FROM usage_events)".to_owned();
+    for at in 1..=12 {
+        let (before, once) = (at - 1, format!("SELECT x FROM q{at}"));
+        cased += &format!(", q{at} AS (SELECT x FROM \"Q{before}\")");
+        cased += &format!(", \"Q{at}\" AS ({once} UNION ALL {once} UNION ALL {once})");
+    }
+    let cased = format!("{cased} SELECT count(*) FROM \"Q12\"");
+    let error = rows(&engine, &view, &cased).await.expect_err("too many");
+    assert!(error.to_string().contains("more than 1000 times"), "{error}");
+    for (again, thrice) in ways {
         let error = rows(&engine, &view, &doubled(40, again)).await.expect_err("too many");
         assert_eq!(error.kind(), ErrorKind::Invalid, "{}", error.full_message());
         assert!(error.to_string().contains("more than 1000 times"), "{error}");
-        assert_eq!(row(&engine, &view, &doubled(0, again)).await, "20");
+        assert_eq!(row(&engine, &view, &doubled(3, again)).await, thrice);
     }
 }
 

@@ -92,6 +92,47 @@ async fn files_of_other_times_are_not_opened() {
     }
 }
 
+/// One file of a day that begins at 22:00 UTC and ends at 21:59.
+fn day_of_another_zone(folder: &Path) -> (Arc<View>, Vec<Event>) {
+    let mut events = random_events(7, 200, 1);
+    for event in &mut events {
+        event.day = i64::from(event.seconds < 22 * 3600);
+    }
+    let root = folder.join(TABLES[0].name);
+    let mut file = write_file(&root, &TABLES[0], 1, "east", &batch(&TABLES[0], &events));
+    let night = date(0).and_time(NaiveTime::MIN).and_utc().timestamp_micros() + 22 * 3_600_000_000;
+    file.event_times = Some((night, night + DAY_MICROS - 1));
+    (view(folder, vec![file], Vec::new(), Vec::new(), &[]), events)
+}
+
+#[tokio::test]
+async fn a_time_of_day_chooses_no_files() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let engine = engine(folder.path(), |_| {});
+    let (view, events) = day_of_another_zone(folder.path());
+    let count = |keep: &dyn Fn(i64) -> bool| {
+        events.iter().filter(|event| keep(event.seconds)).count().to_string()
+    };
+    for (condition, expected) in [
+        ("event_time::time < TIME '06:00'", count(&|at| at < 6 * 3600)),
+        ("event_time::time >= TIME '22:30'", count(&|at| at >= 81_000)),
+        ("event_time::time BETWEEN '05:00' AND '05:59:59'", count(&|at| at / 3600 == 5)),
+        ("TRY_CAST(event_time AS TIME) < TIME '06:00' AND status <> 'x'", count(&|at| at < 21_600)),
+        ("(event_time AT TIME ZONE 'Asia/Tokyo')::time < '06:00'", {
+            count(&|at| (at + 9 * 3600) % 86_400 < 6 * 3600)
+        }),
+    ] {
+        let text = format!("SELECT count(event_id) FROM usage_events WHERE {condition}");
+        assert_eq!(row(&engine, &view, &text).await, expected, "{text}");
+        let joined = format!(
+            "SELECT count(*) FROM (SELECT event_time::time AS t FROM usage_events WHERE {condition}) a \
+             JOIN (SELECT TIME '05:00:00' AS t UNION SELECT event_time::time FROM usage_events) b \
+             ON a.t = b.t"
+        );
+        assert_eq!(row(&engine, &view, &joined).await, expected, "{joined}");
+    }
+}
+
 #[tokio::test]
 async fn a_damaged_file_that_is_needed_is_an_internal_error_without_paths() {
     let folder = tempfile::tempdir().expect("temporary folder");

@@ -150,7 +150,7 @@ async fn a_statement_can_be_stopped_by_its_id_while_it_runs_or_waits() {
     assert!(states.contains(&StatementState::Waiting), "{states:?}");
     assert!(engine.statements(&analyst("other")).is_empty());
     for statement in engine.statements(&me) {
-        engine.cancel(&me, &statement.id).expect("its own");
+        engine.cancel(&me, &statement.id).await.expect("its own");
     }
     for task in [first, second] {
         let error = task.await.expect("no panic").expect_err("stopped");

@@ -35,6 +35,14 @@ const STATEMENTS: [&str; 11] = [
      SELECT user_id FROM usage_events WHERE usage_date > '2026-01-02')",
 ];
 
+/// What asks for distinct values and is given all of them.
+const UNHEEDED: [&str; 2] = [
+    "SELECT organization_id, round(covar_samp(DISTINCT input_tokens, duration_ms)), min(status) \
+     FROM usage_events GROUP BY organization_id",
+    "SELECT organization_id, round(regr_slope(DISTINCT input_tokens, length(user_id)), 3), \
+     count(DISTINCT status) FROM usage_events GROUP BY organization_id",
+];
+
 fn small_batches(folder: &Path, runs: bool) -> Engine {
     let mut engine = engine(folder, |config| config.query_threads_max = 2);
     let state = engine.template.as_ref().clone();
@@ -74,7 +82,7 @@ async fn answers_are_the_same_with_runs_and_without() {
         let view = lake(folder.path(), sorted);
         let with = small_batches(&folder.path().join("with"), true);
         let without = small_batches(&folder.path().join("without"), false);
-        for text in STATEMENTS {
+        for text in STATEMENTS.into_iter().chain(UNHEEDED) {
             let mut answers = Vec::new();
             for engine in [&with, &without] {
                 let mut answer = rows(engine, &view, text).await.expect(text);
@@ -84,6 +92,32 @@ async fn answers_are_the_same_with_runs_and_without() {
             assert!(answers[0].len() > 1 || text.starts_with("SELECT count"), "{text}");
             assert_eq!(answers[0], answers[1], "{text}, sorted: {sorted}");
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_the_sum_of_no_rows() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let view = view(folder.path(), Vec::new(), Vec::new(), Vec::new(), &[]);
+    let engine = small_batches(folder.path(), true);
+    let text = "SELECT g, min(s), count(*) FROM (SELECT 1 AS g, named_struct('a', id) AS s \
+                FROM teams UNION ALL SELECT 1, named_struct('a', id) FROM departments) \
+                GROUP BY g";
+    assert_eq!(rows(&engine, &view, text).await.expect(text), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_step_that_was_tried_says_how_many_rows_it_gave() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let view = lake(folder.path(), true);
+    let engine = small_batches(folder.path(), true);
+    for column in ["user_id", "duration_ms"] {
+        let text =
+            format!("EXPLAIN ANALYZE SELECT {column}, count(*) FROM usage_events GROUP BY 1");
+        let plan = rows(&engine, &view, &text).await.expect(&text).join("\n");
+        let step =
+            plan.lines().find(|line| line.contains("RunAggregateExec")).expect("in the plan");
+        assert!(!step.contains("output_rows=0,"), "{step}");
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod append;
 mod faults;
+mod layout;
 mod rewrite;
 mod size;
 mod upkeep;

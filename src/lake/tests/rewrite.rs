@@ -102,16 +102,16 @@ async fn appends_during_compactions_lose_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn large_outputs_are_split_at_the_target_size_and_then_left_alone() {
     let folder = tempfile::tempdir().expect("folder");
-    let options = LakeOptions { target_file_bytes: 600_000, ..options() };
+    let options = LakeOptions { target_file_bytes: 3_000_000, ..options() };
     let table = LakeTable::open_or_create(folder.path(), EVENTS, options).await.expect("table");
     for step in 0..12 {
-        let batch = rows(EVENTS, day(1), step * 8_000..step * 8_000 + 8_000);
+        let batch = rows(EVENTS, day(1), step * 24_000..step * 24_000 + 24_000);
         table.append(vec![batch], transaction(step + 1)).await.expect("append");
     }
     let outcome = table.compact(day(1)).await.expect("compact");
     assert_eq!(outcome.files_removed, 12, "{outcome:?}");
     assert!((2..12).contains(&outcome.files_added), "{outcome:?}");
-    assert_eq!(totals(&table), (96_000, cost_of(0..96_000)));
+    assert_eq!(totals(&table), (288_000, cost_of(0..288_000)));
     let again = table.compact(day(1)).await.expect("compact");
     assert_eq!(again.files_removed, 0, "{again:?}");
 }
