@@ -5,23 +5,26 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray};
+use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::compute::kernels::concat_elements::concat_elements_dyn;
 use arrow::compute::{cast, max};
 use arrow::datatypes::{DataType, FieldRef, Int64Type};
+use datafusion::common::plan_err;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::FunctionRegistry;
 use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::binary::BinaryTypeCoercer;
 use datafusion::logical_expr::{
-    ColumnarValue, Documentation, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl,
-    Signature,
+    ColumnarValue, Documentation, Operator, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF,
+    ScalarUDFImpl, Signature, Volatility,
 };
+use datafusion::scalar::ScalarValue;
 
 /// Most bytes that one call of a growing function may make.
 const RESULT_BYTES_MAX: u64 = 32 << 20;
 
-/// Most such calls in a statement: what each makes of a batch is in memory at
-/// the same time.
-pub(super) const CALLS_MAX: usize = 16;
+/// Most bytes that one call of a joining function may take.
+const JOINED_BYTES_MAX: u64 = 16 << 20;
 
 /// A constant is copied for each row of a batch.
 const ROWS_OF_CONSTANT: usize = 8192;
@@ -36,6 +39,8 @@ enum Unit {
     /// There is no count: each byte of the first argument may become the third
     /// one.
     Replacement,
+    /// There is no count: all arguments stand in the result.
+    Arguments,
 }
 
 const GROWING: [(&str, Unit); 7] = [
@@ -51,6 +56,34 @@ const GROWING: [(&str, Unit); 7] = [
 /// Whether calls of `name` are counted.
 pub(super) fn is_growing(name: &str) -> bool {
     GROWING.iter().any(|(growing, _)| *growing == name)
+}
+
+/// Functions that put their arguments together: each call doubles at most what
+/// it is given, but calls may stand in one another.
+const JOINING: [&str; 12] = [
+    "concat",
+    "concat_ws",
+    "make_array",
+    "array_concat",
+    "array_append",
+    "array_prepend",
+    "array_to_string",
+    "struct",
+    "named_struct",
+    "map",
+    "overlay",
+    "encode",
+];
+
+/// The bounded form of a function that joins its arguments; `None` for others,
+/// and for what is bounded already.
+pub(super) fn joined(function: &Arc<ScalarUDF>) -> Option<Arc<ScalarUDF>> {
+    let is_bounded = function.inner().is::<Bounded>();
+    if is_bounded || !JOINING.contains(&function.name()) {
+        return None;
+    }
+    let (inner, unit) = (Arc::clone(function), Unit::Arguments);
+    Some(Arc::new(ScalarUDF::new_from_impl(Bounded { inner, unit })))
 }
 
 /// Its time is the product of the lengths of two texts, in one step that
@@ -85,6 +118,9 @@ struct Bounded {
 
 impl Bounded {
     fn check(&self, arguments: &ScalarFunctionArgs) -> Result<()> {
+        if self.unit == Unit::Arguments {
+            return check_joined(self.inner.name(), arguments);
+        }
         let [first, second, ..] = arguments.args.as_slice() else { return Ok(()) };
         let constant = arguments.args.iter().all(|one| matches!(one, ColumnarValue::Scalar(_)));
         let rows = if constant { ROWS_OF_CONSTANT } else { arguments.number_rows.max(1) };
@@ -96,6 +132,7 @@ impl Bounded {
                 let third = arguments.args.get(2).map(bytes_of_one).transpose()?;
                 bytes_of_one(first)?.saturating_mul(third.unwrap_or(0).max(1))
             }
+            Unit::Arguments => 0,
         };
         if bytes.saturating_mul(rows) > RESULT_BYTES_MAX {
             return Err(DataFusionError::Execution(format!(
@@ -106,6 +143,35 @@ impl Bounded {
         }
         Ok(())
     }
+}
+
+/// Refuses to join more than is in memory for a batch of rows.
+fn check_joined(name: &str, arguments: &ScalarFunctionArgs) -> Result<()> {
+    let constant = arguments.args.iter().all(|one| matches!(one, ColumnarValue::Scalar(_)));
+    let rows = if constant { ROWS_OF_CONSTANT } else { arguments.number_rows.max(1) };
+    let rows = u64::try_from(rows).unwrap_or(u64::MAX);
+    let mut bytes = 0_u64;
+    for argument in &arguments.args {
+        bytes = bytes.saturating_add(match argument {
+            ColumnarValue::Scalar(_) => bytes_of_one(argument)?.saturating_mul(rows),
+            ColumnarValue::Array(values) => bytes_of_all(values)?,
+        });
+    }
+    if bytes <= JOINED_BYTES_MAX {
+        return Ok(());
+    }
+    Err(DataFusionError::Execution(format!(
+        "{name}: {bytes} bytes in {rows} rows are joined at once; {JOINED_BYTES_MAX} are the most"
+    )))
+}
+
+fn bytes_of_all(values: &ArrayRef) -> Result<u64> {
+    let bytes = match values.as_string_view_opt() {
+        // Views share what they point into, also with rows that are not here.
+        Some(texts) => texts.lengths().map(|length| u64::from(length) + 16).sum(),
+        None => values.to_data().get_slice_memory_size()? as u64,
+    };
+    Ok(bytes)
 }
 
 fn largest_count(counts: &ColumnarValue) -> Result<u64> {
@@ -157,5 +223,51 @@ impl ScalarUDFImpl for Bounded {
 
     fn documentation(&self) -> Option<&Documentation> {
         self.inner.documentation()
+    }
+}
+
+/// `||`, as a function that is bounded.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(super) struct Concatenation {
+    signature: Signature,
+}
+
+impl Concatenation {
+    pub(super) fn new() -> Self {
+        Self { signature: Signature::user_defined(Volatility::Immutable) }
+    }
+}
+
+impl ScalarUDFImpl for Concatenation {
+    fn name(&self) -> &'static str {
+        "||"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn coerce_types(&self, arguments: &[DataType]) -> Result<Vec<DataType>> {
+        let [left, right] = arguments else { return plan_err!("|| takes two values") };
+        let (left, right) =
+            BinaryTypeCoercer::new(left, &Operator::StringConcat, right).get_input_types()?;
+        Ok(vec![left, right])
+    }
+
+    fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
+        let [left, right] = arguments else { return plan_err!("|| takes two values") };
+        BinaryTypeCoercer::new(left, &Operator::StringConcat, right).get_result_type()
+    }
+
+    fn invoke_with_args(&self, arguments: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        check_joined(self.name(), &arguments)?;
+        let constant = arguments.args.iter().all(|one| matches!(one, ColumnarValue::Scalar(_)));
+        let values = ColumnarValue::values_to_arrays(&arguments.args)?;
+        let [left, right] = values.as_slice() else { return plan_err!("|| takes two values") };
+        let joined = concat_elements_dyn(left, right)?;
+        if constant {
+            return ScalarValue::try_from_array(&joined, 0).map(ColumnarValue::Scalar);
+        }
+        Ok(ColumnarValue::Array(joined))
     }
 }

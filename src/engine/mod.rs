@@ -7,6 +7,7 @@ mod deep;
 mod directory_tables;
 mod errors;
 mod functions;
+mod growth;
 mod harmless;
 mod layout;
 mod memory;

@@ -22,8 +22,12 @@ use datafusion_pg_catalog::pg_catalog::generate_series_arg_coercion::CoerceIntAr
 use datafusion_pg_catalog::pg_catalog::oid_type_planner::PgOidTypePlanner;
 use datafusion_pg_catalog::pg_catalog::{PgCatalogSchemaProvider, PgCatalogStaticTables};
 
+use tokio::sync::OnceCell;
+
 use super::catalog::{Audience, CATALOG, session_state};
 use tables::KnownTables;
+
+type Provider = PgCatalogSchemaProvider<KnownTables, EmptyContextProvider>;
 
 macro_rules! views {
     ($($name:literal),+ $(,)?) => {
@@ -58,12 +62,17 @@ static BUILT_IN: LazyLock<std::result::Result<Arc<PgCatalogStaticTables>, String
         PgCatalogStaticTables::try_new().map(Arc::new).map_err(|error| error.to_string())
     });
 
+/// What gets its number when it is looked at first, in the order in which that
+/// is done here: whoever asks first must not show in the numbers.
+const NUMBERED: [&str; 4] = ["pg_database", "pg_namespace", "pg_class", "pg_attribute"];
+
 /// The catalogs of one engine. Tables keep their numbers for as long as it
 /// lives, whichever session asks.
 #[derive(Debug)]
 pub(super) struct PgCatalog {
     known: KnownTables,
-    provider: Arc<PgCatalogSchemaProvider<KnownTables, EmptyContextProvider>>,
+    provider: Arc<Provider>,
+    numbered: Arc<OnceCell<()>>,
     template: Arc<SessionState>,
 }
 
@@ -73,13 +82,15 @@ impl PgCatalog {
         let known = KnownTables::default();
         let provider =
             PgCatalogSchemaProvider::try_new(known.clone(), built_in()?, EmptyContextProvider)?;
-        Ok(Self { known, provider: Arc::new(provider), template })
+        let (provider, numbered) = (Arc::new(provider), Arc::default());
+        Ok(Self { known, provider, numbered, template })
     }
 
     /// The schema of a session that names `tables`.
     pub(super) fn schema(&self, tables: Arc<dyn SchemaProvider>) -> Arc<dyn SchemaProvider> {
-        let (known, provider) = (self.known.clone(), Arc::clone(&self.provider));
-        Arc::new(PgCatalogSchema { tables, known, provider, template: Arc::clone(&self.template) })
+        let (known, template) = (self.known.clone(), Arc::clone(&self.template));
+        let (provider, numbered) = (Arc::clone(&self.provider), Arc::clone(&self.numbered));
+        Arc::new(PgCatalogSchema { tables, known, provider, numbered, template })
     }
 }
 
@@ -103,11 +114,26 @@ pub(super) fn with_functions(state: SessionState) -> Result<SessionState> {
 struct PgCatalogSchema {
     tables: Arc<dyn SchemaProvider>,
     known: KnownTables,
-    provider: Arc<PgCatalogSchemaProvider<KnownTables, EmptyContextProvider>>,
+    provider: Arc<Provider>,
+    numbered: Arc<OnceCell<()>>,
     template: Arc<SessionState>,
 }
 
 impl PgCatalogSchema {
+    /// Gives everything its number.
+    async fn number(&self) -> Result<()> {
+        let numbering = async || {
+            let session = SessionContext::new();
+            for name in NUMBERED {
+                if let Some(table) = self.provider.table(name).await? {
+                    session.read_table(table)?.collect().await?;
+                }
+            }
+            Ok(())
+        };
+        self.numbered.get_or_try_init(numbering).await.map(|_| ())
+    }
+
     /// Plans a view over these catalogs.
     async fn plan(&self, text: &str) -> Result<Arc<dyn TableProvider>> {
         let state = session_state(
@@ -135,6 +161,7 @@ impl SchemaProvider for PgCatalogSchema {
             return self.plan(text).await.map(Some);
         }
         self.known.learn(self.tables.as_ref()).await?;
+        self.number().await?;
         let table = self.provider.table(name).await?;
         match table {
             Some(table) if name == "pg_class" => {

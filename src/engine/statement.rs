@@ -15,7 +15,7 @@ pub(super) use datafusion::sql::parser::Statement as Parsed;
 use datafusion::sql::sqlparser::ast::Statement as Ansi;
 
 use super::deep::{CHAIN_MAX, is_longer_chain};
-use super::functions::{CALLS_MAX, is_growing};
+use super::growth::check_records;
 use super::references::check_references;
 use super::texts::{as_plain, plain};
 
@@ -80,6 +80,7 @@ pub(super) fn parse(text: &str) -> Result<Parsed> {
     }
     if let Some(ansi) = ansi_of(&statement) {
         check_references(ansi)?;
+        check_records(ansi)?;
     }
     Ok(statement)
 }
@@ -138,29 +139,7 @@ pub(super) async fn plan(state: &SessionState, statement: Parsed) -> Result<Logi
     read_only
         .verify_plan(&plan)
         .map_err(|error| DataFusionError::Plan(format!("{}; {RUN}", error.message())))?;
-    check_growth(&plan)?;
     Ok(plan)
-}
-
-/// Each call of a growing function has memory of its own.
-fn check_growth(plan: &LogicalPlan) -> Result<()> {
-    let mut calls = 0_usize;
-    plan.apply_with_subqueries(|node| {
-        node.apply_expressions(|expression| {
-            expression.apply(|part| {
-                let grows = matches!(part, Expr::ScalarFunction(call) if is_growing(call.name()));
-                calls += usize::from(grows);
-                Ok(TreeNodeRecursion::Continue)
-            })
-        })
-    })?;
-    if calls <= CALLS_MAX {
-        return Ok(());
-    }
-    Err(DataFusionError::Plan(format!(
-        "the statement calls functions that make longer values (repeat, lpad, replace and their \
-         like) {calls} times; {CALLS_MAX} are the most"
-    )))
 }
 
 /// What the places of one parameter need.

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use arrow::array::{Array, AsArray, BooleanArray, RecordBatch, StringArray};
-use arrow::compute::filter_record_batch;
+use arrow::array::{Array, AsArray, BooleanArray, RecordBatch, StringArray, UInt64Array};
+use arrow::compute::{filter_record_batch, take_arrays};
 use datafusion::error::{DataFusionError, Result};
 
 use super::StaticTable;
@@ -78,7 +78,18 @@ pub(super) fn within(
             Some(id.is_none_or(|id| organizations.get(id) == Some(&RowReach::Whole)))
         }),
     };
-    Ok(filter_record_batch(&table.batch, &keep?)?)
+    without_room(&filter_record_batch(&table.batch, &keep?)?)
+}
+
+/// The same rows, with no room left in memory for those that are not among them:
+/// statistics say how many bytes a table has.
+fn without_room(rows: &RecordBatch) -> Result<RecordBatch> {
+    let alone = UInt64Array::from_iter_values(0..rows.num_rows() as u64);
+    let mut columns = take_arrays(rows.columns(), &alone, None)?;
+    for column in &mut columns {
+        column.shrink_to_fit();
+    }
+    Ok(RecordBatch::try_new(rows.schema(), columns)?)
 }
 
 type Organizations = BTreeMap<String, RowReach>;

@@ -20,6 +20,7 @@ use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOw
 use tokio_util::task::AbortOnDropHandle;
 
 use super::errors::{Limits, explain, query_timeout, too_many_rows};
+use super::growth;
 use super::parameters;
 use super::places::Place;
 use super::registry::{Ticket, cancelled};
@@ -122,6 +123,7 @@ async fn start(
     stop: &Stop,
 ) -> DataFusionResult<SendableRecordBatchStream> {
     let plan = parameters::bind(statement::plan(state, parsed).await?, values)?;
+    let plan = growth::bounded(plan)?;
     let plan = stoppable(state.create_physical_plan(&plan).await?, stop)?;
     execute_stream(plan, state.task_ctx())
 }

@@ -50,9 +50,9 @@ impl SchemaProvider for TablesAbout {
     }
 }
 
-/// Lets EXPLAIN ANALYZE count rows only, whatever it asks for: rows that
-/// passed the tenant wall are the caller's own, while times and bytes of what
-/// waits for them follow from rows that are not.
+/// Lets EXPLAIN ANALYZE count rows only, and EXPLAIN estimate nothing, whatever
+/// they ask for: rows that passed the tenant wall are the caller's own, while
+/// times and bytes of what waits for them follow from rows that are not.
 #[derive(Debug)]
 pub(super) struct RowCountsOnly;
 
@@ -63,6 +63,10 @@ impl AnalyzerRule for RowCountsOnly {
                 let rows = vec![MetricCategory::Rows];
                 analyze.analyze_categories = Some(ExplainAnalyzeCategories::Only(rows));
                 LogicalPlan::Analyze(analyze)
+            }
+            LogicalPlan::Explain(mut explain) => {
+                explain.show_statistics = Some(false);
+                LogicalPlan::Explain(explain)
             }
             other => other,
         })

@@ -11,7 +11,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{AsArray, RecordBatch};
+use arrow::array::{Array as _, AsArray, RecordBatch, RecordBatchOptions};
 use arrow::compute::{BatchCoalescer, filter_record_batch};
 use arrow::datatypes::SchemaRef;
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -223,7 +223,7 @@ impl Gather {
         loop {
             if let Some(batch) = self.ready.next_completed_batch() {
                 self.output_rows.add(batch.num_rows());
-                return Ok(Some((batch, self)));
+                return Ok(Some((alone(batch)?, self)));
             }
             let batch = match self.left {
                 0 => None,
@@ -247,6 +247,23 @@ impl Gather {
             }
         }
     }
+}
+
+/// The same rows in memory of their own. A text is a view into a page that holds
+/// texts of others, and what rows take in memory decides how a sort goes about
+/// them, and when it finds too little.
+fn alone(batch: RecordBatch) -> Result<RecordBatch> {
+    let (schema, columns, rows) = batch.into_parts();
+    let columns = columns.into_iter().map(|mut column| {
+        if let Some(texts) = column.as_string_view_opt() {
+            column = Arc::new(texts.gc());
+        }
+        column.shrink_to_fit();
+        column
+    });
+    // A count needs no column.
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    Ok(RecordBatch::try_new_with_options(schema, columns.collect(), &options)?)
 }
 
 /// A failure of the inside, of which only an operator may know more: it has no

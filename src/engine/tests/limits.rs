@@ -82,6 +82,72 @@ async fn a_sort_beyond_memory_spills_into_the_data_folder() {
     assert!(!spills.starts_with("0,"), "the sort did not spill: {analyzed}");
 }
 
+/// `step` of `s`, so many times, each over what the one before made.
+fn repeated(count: usize, step: &str) -> String {
+    let first = "WITH q0 AS (SELECT user_id AS s FROM usage_events)".to_owned();
+    let all = (1..=count).fold(first, |all, at| {
+        let before = at - 1;
+        format!("{all}, q{at} AS (SELECT {step} AS s FROM q{before})")
+    });
+    format!("{all} SELECT count(s) FROM q{count}")
+}
+
+#[tokio::test]
+async fn values_that_are_joined_are_measured_before_they_are() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let engine = engine(folder.path(), |_| {});
+    let view = view(folder.path(), Vec::new(), Vec::new(), Vec::new(), &[&random_events(3, 20, 2)]);
+    for step in [
+        "s || s",
+        "concat(s, s, s)",
+        "concat_ws('-', s, s)",
+        "[s, s]",
+        "encode(s || s, 'hex')",
+        "array_to_string([s, s, s], ',')",
+        "overlay(s placing s from 1 for 0)",
+    ] {
+        let text = repeated(28, step);
+        let error = rows(&engine, &view, &text).await.expect_err(&text);
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{step}: {}", error.full_message());
+        assert!(error.to_string().contains("at once") || step.contains('['), "{step}: {error}");
+    }
+    for step in
+        ["struct(s, s)", "(s, s)", "named_struct('a', s, 'b', s)", "map([1], [s])", "row(s, s)"]
+    {
+        let error = rows(&engine, &view, &repeated(28, step)).await.expect_err(step);
+        assert!(error.to_string().contains("makes records"), "{step}: {error}");
+    }
+    let long = format!("SELECT '{}' FROM usage_events", "x".repeat(5_000));
+    let joins = format!("SELECT 'a'{} FROM usage_events", " || user_id".repeat(65));
+    let columns = (0..1_665).map(|number| format!("user_id AS u{number}"));
+    let wide = columns.collect::<Vec<_>>().join(", ");
+    let wide = format!("SELECT {wide} FROM usage_events");
+    for (text, expected) in [
+        (long, "has 5000 bytes; 4096 are the most"),
+        (joins, "65 times; 64 are the most"),
+        (wide, "1665 columns; 1664 are the most"),
+    ] {
+        let error = rows(&engine, &view, &text).await.expect_err(expected);
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+    for (text, expected) in [
+        ("SELECT 'a' || 1 || NULL || 'b'", "null"),
+        ("SELECT 'a' || 1 || 'b' || true", "a1btrue"),
+        (
+            "SELECT concat('a', NULL, 2), concat_ws('-', 'a', NULL, 'b'), [1, 2] || 3",
+            "a2 a-b [1, 2, 3]",
+        ),
+        ("SELECT min(user_id || '/' || status) FROM usage_events", "user-0-1/active"),
+        (
+            "SELECT count(DISTINCT (CASE WHEN user_id || model_name LIKE '%opus' THEN 1 END)) FROM usage_events",
+            "1",
+        ),
+        ("SELECT struct(1, 'a')['c1'], encode('ab', 'hex'), map(['k'], [1])['k']", "a 6162 1"),
+    ] {
+        assert_eq!(row(&engine, &view, text).await, expected, "{text}");
+    }
+}
+
 #[tokio::test]
 async fn functions_that_grow_are_measured_before_they_run() {
     let folder = tempfile::tempdir().expect("temporary folder");
