@@ -241,3 +241,36 @@ async fn a_session_of_ours_within_a_reach_has_the_same_wall() {
     assert_eq!(count(reach).await, own);
     assert_ne!(count(Reach::Everything).await, own);
 }
+
+#[tokio::test]
+async fn sizes_and_ties_are_those_of_ones_own_rows() {
+    let mut texts = Vec::new();
+    for table in TABLES {
+        texts.push(format!("EXPLAIN (COSTS TRUE) SELECT * FROM {table}"));
+        texts
+            .push(format!("EXPLAIN VERBOSE SELECT count(*) FROM {table} GROUP BY organization_id"));
+    }
+    texts.push("SELECT row_number() OVER (ORDER BY status), * FROM usage_events".to_owned());
+    texts.push("SELECT conversation_id FROM usage_events ORDER BY provider LIMIT 7".to_owned());
+    tell_nothing(&texts).await;
+}
+
+#[tokio::test]
+async fn numbers_in_the_catalogs_do_not_tell_what_was_asked_before() {
+    let history = history(&mut StdRng::seed_from_u64(SEED));
+    let lakes = Lakes::new(&history, principals::whole_of_one(), 1);
+    let numbers = async |world: &super::World, order: [&str; 3]| {
+        let mut all = Vec::new();
+        for name in order {
+            let text = format!("SELECT '{name}', oid FROM pg_catalog.{name}");
+            let found = rows_for(&lakes.caller, &world.engine, &world.view, &text).await;
+            all.extend(found.expect(&text));
+        }
+        all.sort();
+        all
+    };
+    let first = numbers(&lakes.first, ["pg_class", "pg_namespace", "pg_database"]).await;
+    let second = numbers(&lakes.second, ["pg_database", "pg_class", "pg_namespace"]).await;
+    assert!(first.len() > 20, "{first:?}");
+    assert_eq!(first, second);
+}
