@@ -12,6 +12,7 @@ use datafusion::datasource::{MemTable, ViewTable};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::execution_props::ExecutionProps;
 
 use super::StaticTable;
 use super::scan::{LakeScan, SOURCES};
@@ -183,7 +184,9 @@ pub(super) fn session_state(
     shown: Arc<dyn SchemaProvider>,
     audience: Audience,
 ) -> SessionState {
-    let builder = SessionStateBuilder::new_from_existing(template.clone());
+    // The names that plans make up are counted: not through all statements.
+    let builder = SessionStateBuilder::new_from_existing(template.clone())
+        .with_execution_props(ExecutionProps::new());
     let catalog = catalog_of(&tables);
     if audience == Audience::Ourselves {
         return builder.with_catalog_list(catalog_list(catalog)).build();

@@ -274,3 +274,15 @@ async fn numbers_in_the_catalogs_do_not_tell_what_was_asked_before() {
     assert!(first.len() > 20, "{first:?}");
     assert_eq!(first, second);
 }
+
+#[tokio::test]
+async fn names_in_a_plan_do_not_count_the_statements_before() {
+    let history = history(&mut StdRng::seed_from_u64(SEED));
+    let lakes = Lakes::new(&history, principals::whole_of_one(), 1);
+    let text = "EXPLAIN FORMAT GRAPHVIZ SELECT date_trunc('week', usage_date), \
+                sum(events) OVER (PARTITION BY date_trunc('week', usage_date)) FROM usage_daily";
+    let asked = || rows_for(&lakes.caller, &lakes.first.engine, &lakes.first.view, text);
+    let first = asked().await.expect(text);
+    assert!(first.join("").contains("__common_expr_"), "{first:?}");
+    assert_eq!(asked().await.expect(text), first);
+}
