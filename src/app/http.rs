@@ -115,10 +115,13 @@ pub(super) async fn serve_http(
     }
 }
 
+/// A place among those that agree on TLS, and among those of one network.
+type Turn = (Option<OwnedSemaphorePermit>, Option<Share>);
+
 async fn serve_one(
     tcp: TcpStream,
     peer: SocketAddr,
-    tls: Option<(TlsAcceptor, (Option<OwnedSemaphorePermit>, Option<Share>))>,
+    tls: Option<(TlsAcceptor, Turn)>,
     router: Router,
     limits: HttpLimits,
     stop: CancellationToken,

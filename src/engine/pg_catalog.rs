@@ -7,10 +7,12 @@ mod tables;
 
 use std::sync::{Arc, LazyLock};
 
+use arrow::array::RecordBatch;
 use arrow::datatypes::DataType;
 use async_trait::async_trait;
 use datafusion::catalog::{SchemaProvider, TableProvider};
-use datafusion::datasource::{ViewTable, provider_as_source};
+use datafusion::common::plan_err;
+use datafusion::datasource::{MemTable, ViewTable, provider_as_source};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::context::SessionContext;
@@ -62,9 +64,12 @@ static BUILT_IN: LazyLock<std::result::Result<Arc<PgCatalogStaticTables>, String
         PgCatalogStaticTables::try_new().map(Arc::new).map_err(|error| error.to_string())
     });
 
-/// What gets its number when it is looked at first, in the order in which that
-/// is done here: whoever asks first must not show in the numbers.
-const NUMBERED: [&str; 4] = ["pg_database", "pg_namespace", "pg_class", "pg_attribute"];
+/// The databases, which never change.
+const DATABASES: &str = "pg_database";
+/// What gets its number when it is looked at first, after the databases and in
+/// the order in which that is done here: whoever asks first must not show in the
+/// numbers.
+const NUMBERED: [&str; 3] = ["pg_namespace", "pg_class", "pg_attribute"];
 
 /// The catalogs of one engine. Tables keep their numbers for as long as it
 /// lives, whichever session asks.
@@ -72,7 +77,7 @@ const NUMBERED: [&str; 4] = ["pg_database", "pg_namespace", "pg_class", "pg_attr
 pub(super) struct PgCatalog {
     known: KnownTables,
     provider: Arc<Provider>,
-    numbered: Arc<OnceCell<()>>,
+    databases: Arc<OnceCell<Arc<MemTable>>>,
     template: Arc<SessionState>,
 }
 
@@ -82,15 +87,15 @@ impl PgCatalog {
         let known = KnownTables::default();
         let provider =
             PgCatalogSchemaProvider::try_new(known.clone(), built_in()?, EmptyContextProvider)?;
-        let (provider, numbered) = (Arc::new(provider), Arc::default());
-        Ok(Self { known, provider, numbered, template })
+        let (provider, databases) = (Arc::new(provider), Arc::default());
+        Ok(Self { known, provider, databases, template })
     }
 
     /// The schema of a session that names `tables`.
     pub(super) fn schema(&self, tables: Arc<dyn SchemaProvider>) -> Arc<dyn SchemaProvider> {
         let (known, template) = (self.known.clone(), Arc::clone(&self.template));
-        let (provider, numbered) = (Arc::clone(&self.provider), Arc::clone(&self.numbered));
-        Arc::new(PgCatalogSchema { tables, known, provider, numbered, template })
+        let (provider, databases) = (Arc::clone(&self.provider), Arc::clone(&self.databases));
+        Arc::new(PgCatalogSchema { tables, known, provider, databases, template })
     }
 }
 
@@ -115,23 +120,31 @@ struct PgCatalogSchema {
     tables: Arc<dyn SchemaProvider>,
     known: KnownTables,
     provider: Arc<Provider>,
-    numbered: Arc<OnceCell<()>>,
+    databases: Arc<OnceCell<Arc<MemTable>>>,
     template: Arc<SessionState>,
 }
 
 impl PgCatalogSchema {
-    /// Gives everything its number.
-    async fn number(&self) -> Result<()> {
+    /// The databases, with everything numbered. They are looked at once: one of
+    /// them would get another number each time.
+    async fn databases(&self) -> Result<Arc<MemTable>> {
         let numbering = async || {
-            let session = SessionContext::new();
+            let databases = self.rows_of(DATABASES).await?;
             for name in NUMBERED {
-                if let Some(table) = self.provider.table(name).await? {
-                    session.read_table(table)?.collect().await?;
-                }
+                self.rows_of(name).await?;
             }
-            Ok(())
+            let Some(first) = databases.first() else { return plan_err!("there is no database") };
+            let databases = MemTable::try_new(first.schema(), vec![databases.clone()])?;
+            Ok(Arc::new(databases))
         };
-        self.numbered.get_or_try_init(numbering).await.map(|_| ())
+        self.databases.get_or_try_init(numbering).await.map(Arc::clone)
+    }
+
+    async fn rows_of(&self, name: &str) -> Result<Vec<RecordBatch>> {
+        match self.provider.table(name).await? {
+            Some(table) => SessionContext::new().read_table(table)?.collect().await,
+            None => Ok(Vec::new()),
+        }
     }
 
     /// Plans a view over these catalogs.
@@ -161,7 +174,10 @@ impl SchemaProvider for PgCatalogSchema {
             return self.plan(text).await.map(Some);
         }
         self.known.learn(self.tables.as_ref()).await?;
-        self.number().await?;
+        let databases = self.databases().await?;
+        if name == DATABASES {
+            return Ok(Some(databases));
+        }
         let table = self.provider.table(name).await?;
         match table {
             Some(table) if name == "pg_class" => {

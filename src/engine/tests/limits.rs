@@ -181,18 +181,21 @@ async fn functions_that_grow_are_measured_before_they_run() {
     assert_eq!(row(&engine, &view, small).await, "ababab 007 4 [1, 1] 300 5");
 }
 
+/// A query over the one before it, whose number it is told.
+type Again = fn(usize) -> String;
+
 #[tokio::test]
 async fn queries_that_name_each_other_twice_are_counted_before_they_are_written_out() {
     let folder = tempfile::tempdir().expect("temporary folder");
     let engine = engine(folder.path(), |_| {});
     let view = view(folder.path(), Vec::new(), Vec::new(), Vec::new(), &[&random_events(3, 20, 2)]);
-    let doubled = |count: usize, again: fn(usize) -> String| {
+    let doubled = |count: usize, again: Again| {
         let first = "q0 AS (SELECT row_number() OVER () AS x FROM usage_events)".to_owned();
         let later = (1..=count).map(|at| format!("q{at} AS ({})", again(at - 1)));
         let all: Vec<String> = std::iter::once(first).chain(later).collect();
         format!("WITH {} SELECT count(*) FROM q{count}", all.join(", "))
     };
-    let ways: [(fn(usize) -> String, &str); 3] = [
+    let ways: [(Again, &str); 3] = [
         (|before| format!("SELECT a.x FROM q{before} a JOIN q{before} b ON a.x = b.x"), "20"),
         (|before| format!("SELECT x FROM q{before} UNION ALL SELECT x FROM q{before}"), "160"),
         (|before| format!("SELECT x FROM q{before} WHERE x IN (SELECT x FROM q{before})"), "20"),
