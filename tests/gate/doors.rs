@@ -94,7 +94,7 @@ async fn a_token_opens_every_door_until_it_is_revoked_and_no_other_does() {
     let forged = format!("{}x", &doors.secret[..doors.secret.len() - 1]);
     let pg = doors.log_in(&doors.secret).await.expect("a login");
     assert_eq!(column(&pg, COUNT).await, ["1"]);
-    let error = doors.log_in(&forged).await.err().expect("refused");
+    let error = doors.log_in(&forged).await.expect_err("refused");
     assert_eq!(code(&error), "28P01");
     let mut flight = client_of(doors.flight);
     flight.set_token(doors.secret.clone());
