@@ -12,7 +12,6 @@ use datafusion::datasource::{MemTable, ViewTable};
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::session_state::SessionState;
-use datafusion::logical_expr::execution_props::ExecutionProps;
 
 use super::StaticTable;
 use super::scan::{LakeScan, SOURCES};
@@ -184,18 +183,23 @@ pub(super) fn session_state(
     shown: Arc<dyn SchemaProvider>,
     audience: Audience,
 ) -> SessionState {
-    // The names that plans make up are counted: not through all statements.
-    let builder = SessionStateBuilder::new_from_existing(template.clone())
-        .with_execution_props(ExecutionProps::new());
+    let builder = SessionStateBuilder::new_from_existing(template.clone());
     let catalog = catalog_of(&tables);
     if audience == Audience::Ourselves {
-        return builder.with_catalog_list(catalog_list(catalog)).build();
+        return begun(builder.with_catalog_list(catalog_list(catalog)).build());
     }
     // Made over a list of its own, that no list holds itself.
     let about = system::tables_about(catalog_list(catalog_of(&shown)));
     let _ = catalog.register_schema(system::SCHEMA, about);
     let config = template.config().clone().with_information_schema(false);
-    builder.with_config(config).with_catalog_list(catalog_list(catalog)).build()
+    begun(builder.with_config(config).with_catalog_list(catalog_list(catalog)).build())
+}
+
+/// `state`, whose `now()` is now, and which counts the names that its plans make
+/// up: not that of the template, for all statements.
+fn begun(mut state: SessionState) -> SessionState {
+    state.mark_start_execution();
+    state
 }
 
 // The registrations cannot fail: the collections are new and in memory.

@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use super::super::StaticTable;
 use super::fixture::{
-    Event, date, engine, random_events, row, rows, three_part_view, view, write_days,
+    Event, date, engine, random_events, row, rows, rows_for, three_part_view, view, write_days,
 };
-use crate::access::Principal;
+use crate::access::{Domain, Grant, Origin, Permissions, Principal, Role};
 use crate::model::{Money, TABLES, usage_daily_schema};
 
 fn shown(picos: i128) -> String {
@@ -277,4 +277,25 @@ async fn a_folder_with_spaces_and_percent_signs_is_read() {
         row(&engine, &view, "SELECT count(event_id), count(topic) > 0 FROM usage_events").await,
         "30 true"
     );
+}
+
+#[tokio::test]
+async fn now_is_when_the_statement_runs() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let engine = engine(folder.path(), |_| {});
+    let view = three_part_view(folder.path(), [&[], &[], &[]]);
+    let own = Domain::Organization { organization_id: "org-1".to_owned() };
+    let grants = vec![Grant::new(Role::Analyst, own).expect("a grant")];
+    let analyst = Principal::new("ada", "Ada", Origin::Token, grants, Permissions::ALL);
+    for caller in [Principal::operator(), analyst] {
+        let mut before: Option<chrono::NaiveDateTime> = None;
+        for _ in 0..2 {
+            let text = "SELECT now()";
+            let answer = rows_for(&caller, &engine, &view, text).await.expect(text);
+            let now = answer[0].parse().expect("a time");
+            assert!(before.is_none_or(|before| before < now), "{before:?} {now}");
+            before = Some(now);
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    }
 }
