@@ -23,8 +23,11 @@ use datafusion::scalar::ScalarValue;
 /// Most bytes that one call of a growing function may make.
 const RESULT_BYTES_MAX: u64 = 32 << 20;
 
-/// Most bytes that one call of a joining function may take.
+/// Most bytes that one call of a joining function may take, for all rows of a
+/// batch.
 const JOINED_BYTES_MAX: u64 = 16 << 20;
+/// The same of constants: tools list PostgreSQL's words in four kilobytes.
+const JOINED_CONSTANTS_BYTES_MAX: u64 = 8 << 10;
 
 /// A constant is copied for each row of a batch.
 const ROWS_OF_CONSTANT: usize = 8192;
@@ -148,7 +151,10 @@ impl Bounded {
 /// Refuses to join more than is in memory for a batch of rows.
 fn check_joined(name: &str, arguments: &ScalarFunctionArgs) -> Result<()> {
     let constant = arguments.args.iter().all(|one| matches!(one, ColumnarValue::Scalar(_)));
-    let rows = if constant { ROWS_OF_CONSTANT } else { arguments.number_rows.max(1) };
+    let (rows, most) = match constant {
+        true => (1, JOINED_CONSTANTS_BYTES_MAX),
+        false => (arguments.number_rows.max(1), JOINED_BYTES_MAX),
+    };
     let rows = u64::try_from(rows).unwrap_or(u64::MAX);
     let mut bytes = 0_u64;
     for argument in &arguments.args {
@@ -157,11 +163,11 @@ fn check_joined(name: &str, arguments: &ScalarFunctionArgs) -> Result<()> {
             ColumnarValue::Array(values) => bytes_of_all(values)?,
         });
     }
-    if bytes <= JOINED_BYTES_MAX {
+    if bytes <= most {
         return Ok(());
     }
     Err(DataFusionError::Execution(format!(
-        "{name}: {bytes} bytes in {rows} rows are joined at once; {JOINED_BYTES_MAX} are the most"
+        "{name}: {bytes} bytes in {rows} rows are joined at once; {most} are the most"
     )))
 }
 

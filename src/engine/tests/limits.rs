@@ -130,6 +130,13 @@ async fn values_that_are_joined_are_measured_before_they_are() {
         let error = rows(&engine, &view, &text).await.expect_err(expected);
         assert!(error.to_string().contains(expected), "{error}");
     }
+    // As many words as drivers ask PostgreSQL about, and more than anybody does.
+    let words = |count: usize| {
+        let words = (0..count).map(|number| format!("'keyword{number:03}'"));
+        format!("SELECT array_length([{}])", words.collect::<Vec<_>>().join(", "))
+    };
+    assert_eq!(row(&engine, &view, &words(450)).await, "450");
+    assert!(rows(&engine, &view, &words(900)).await.is_err());
     for (text, expected) in [
         ("SELECT 'a' || 1 || NULL || 'b'", "null"),
         ("SELECT 'a' || 1 || 'b' || true", "a1btrue"),
