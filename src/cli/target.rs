@@ -84,8 +84,9 @@ impl Target {
     ) -> Result<ImportedReport> {
         match self {
             Self::Local(app) => {
+                let subject = format!("integrations/provider-reports/{}", format.name());
                 let imported = app.import_report(format, body, options).await?;
-                write_down(app, "provider_report.import", "provider-reports").await?;
+                write_down(app, "provider_report.import", &subject).await?;
                 Ok(imported)
             }
             Self::Server(remote) => remote.import_report(format, body, options).await,
