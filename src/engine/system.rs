@@ -52,7 +52,9 @@ impl SchemaProvider for TablesAbout {
 
 /// Lets EXPLAIN ANALYZE count rows only, and EXPLAIN estimate nothing, whatever
 /// they ask for: rows that passed the tenant wall are the caller's own, while
-/// times and bytes of what waits for them follow from rows that are not.
+/// times and bytes of what waits for them follow from rows that are not. So do
+/// the counters of single partitions (VERBOSE): the one that ends last does what
+/// is left for all of them.
 #[derive(Debug)]
 pub(super) struct RowCountsOnly;
 
@@ -62,6 +64,7 @@ impl AnalyzerRule for RowCountsOnly {
             LogicalPlan::Analyze(mut analyze) => {
                 let rows = vec![MetricCategory::Rows];
                 analyze.analyze_categories = Some(ExplainAnalyzeCategories::Only(rows));
+                analyze.verbose = false;
                 LogicalPlan::Analyze(analyze)
             }
             LogicalPlan::Explain(mut explain) => {

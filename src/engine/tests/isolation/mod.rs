@@ -45,11 +45,9 @@ fn history(random: &mut StdRng) -> History {
 type Outcome = Result<Vec<String>, String>;
 
 async fn ask(caller: &Principal, world: &World, text: &str) -> Outcome {
-    match rows_for(caller, &world.engine, &world.view, text).await {
-        // Nothing but the clock decides how long it took.
-        Ok(rows) => Ok(rows.into_iter().filter(|row| !row.starts_with("Duration ")).collect()),
-        Err(error) => Err(format!("{:?} {error}", error.kind())),
-    }
+    rows_for(caller, &world.engine, &world.view, text)
+        .await
+        .map_err(|error| format!("{:?} {error}", error.kind()))
 }
 
 /// The three lakes of one caller.
