@@ -12,6 +12,7 @@ mod harmless;
 mod layout;
 mod memory;
 mod named_tables;
+mod once;
 mod parameters;
 mod pg_catalog;
 mod places;
@@ -66,6 +67,7 @@ use catalog::{Audience, ViewTables};
 use directory_tables::DirectoryTables;
 use errors::{Limits, describe_timeout, explain};
 use memory::{QueryMemory, WHOLE_SETTING};
+use once::OncePerText;
 use pg_catalog::{PG_CATALOG, PgCatalog};
 use places::{PlaceBounds, Places};
 use registry::{Registry, cancelled};
@@ -153,6 +155,7 @@ impl Engine {
             .with_config(session_config(config.query_memory_bytes_max))
             .with_runtime_env(runtime)
             .with_physical_optimizer_rule(Arc::new(HideUnorderedCasts))
+            .with_physical_optimizer_rule(Arc::new(OncePerText))
             .with_physical_optimizer_rule(Arc::new(AggregateRuns))
             .build();
         let state = same_names::guarded(state).internal("guarding the rules that move filters")?;

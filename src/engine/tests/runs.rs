@@ -1,5 +1,5 @@
-//! Aggregations over runs answer what they answer without them, whether rows
-//! come in runs or not.
+//! Aggregations over runs, and expressions computed once for each text, answer
+//! what they answer without them, whether rows come in runs or not.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -35,6 +35,17 @@ const STATEMENTS: [&str; 11] = [
      SELECT user_id FROM usage_events WHERE usage_date > '2026-01-02')",
 ];
 
+/// Expressions over texts elsewhere than below an aggregation.
+const OF_TEXTS: [&str; 4] = [
+    "SELECT event_id, upper(model_name), topic LIKE '%a%', coalesce(topic, user_id, 'none'), \
+     nullif(lower(status), 'failed') FROM usage_events WHERE NOT starts_with(provider, 'a')",
+    "SELECT event_id FROM usage_events WHERE length(coalesce(topic, 'nothing at all')) > 6",
+    "SELECT event_id, CASE WHEN topic ~ '^d' THEN ascii(topic) ELSE 100 / length(user_id) END \
+     FROM usage_events WHERE user_id IS NOT NULL",
+    "SELECT a.event_id FROM usage_events a JOIN usage_events b \
+     ON a.event_id = b.event_id AND substr(a.topic, 2) >= upper(b.topic)",
+];
+
 /// What asks for distinct values and is given all of them.
 const UNHEEDED: [&str; 2] = [
     "SELECT organization_id, round(covar_samp(DISTINCT input_tokens, duration_ms)), min(status) \
@@ -47,7 +58,8 @@ fn small_batches(folder: &Path, runs: bool) -> Engine {
     let mut engine = engine(folder, |config| config.query_threads_max = 2);
     let state = engine.template.as_ref().clone();
     let rules = state.physical_optimizers().iter();
-    let rules = rules.filter(|rule| runs || rule.name() != "aggregate_runs").cloned().collect();
+    let is_ours = |name: &str| ["aggregate_runs", "once_per_text"].contains(&name);
+    let rules = rules.filter(|rule| runs || !is_ours(rule.name())).cloned().collect();
     let config = state.config().clone().with_batch_size(128);
     let state = SessionStateBuilder::new_from_existing(state)
         .with_physical_optimizer_rules(rules)
@@ -82,7 +94,7 @@ async fn answers_are_the_same_with_runs_and_without() {
         let view = lake(folder.path(), sorted);
         let with = small_batches(&folder.path().join("with"), true);
         let without = small_batches(&folder.path().join("without"), false);
-        for text in STATEMENTS.into_iter().chain(UNHEEDED) {
+        for text in STATEMENTS.into_iter().chain(UNHEEDED).chain(OF_TEXTS) {
             let mut answers = Vec::new();
             for engine in [&with, &without] {
                 let mut answer = rows(engine, &view, text).await.expect(text);

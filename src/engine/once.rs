@@ -1,0 +1,347 @@
+//! An expression over one column of texts, computed once for each text of a
+//! batch: LIKE, a regular expression or a function of a text costs more than to
+//! see that a row points to the same place as an earlier one (decision 0033).
+
+mod repeats;
+
+use std::fmt::{Display, Formatter};
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use arrow::array::{AsArray, RecordBatch};
+use arrow::compute::take;
+use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
+use datafusion::common::config::ConfigOptions;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::error::Result;
+use datafusion::logical_expr::{ColumnarValue, Operator};
+use datafusion::physical_expr::expressions::{
+    BinaryExpr, CastExpr, Column, IsNotNullExpr, IsNullExpr, LikeExpr, Literal, NotExpr,
+};
+use datafusion::physical_expr::utils::collect_columns;
+use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
+use datafusion::physical_expr_common::physical_expr::is_volatile;
+use datafusion::physical_optimizer::PhysicalOptimizerRule;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode, PhysicalGroupBy};
+use datafusion::physical_plan::filter::{FilterExec, FilterExecBuilder};
+use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
+
+use repeats::Repeats;
+
+/// Lets filters, projections and groups compute once for each text. Comes after
+/// the rules that move expressions about, which know them as they were.
+#[derive(Debug)]
+pub(super) struct OncePerText;
+
+impl PhysicalOptimizerRule for OncePerText {
+    fn optimize(
+        &self,
+        plan: Arc<dyn ExecutionPlan>,
+        _config: &ConfigOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        plan.transform_up(|node| {
+            let changed = if let Some(filter) = node.downcast_ref() {
+                of_filter(filter)?
+            } else if let Some(projection) = node.downcast_ref() {
+                of_projection(projection)?
+            } else if let Some(step) = node.downcast_ref() {
+                of_groups(step)?
+            } else {
+                None
+            };
+            Ok(changed.map_or_else(|| Transformed::no(node), Transformed::yes))
+        })
+        .map(|changed| changed.data)
+    }
+
+    fn name(&self) -> &'static str {
+        "once_per_text"
+    }
+
+    fn schema_check(&self) -> bool {
+        true
+    }
+}
+
+type Changed = Result<Option<Arc<dyn ExecutionPlan>>>;
+
+fn of_filter(filter: &FilterExec) -> Changed {
+    let predicate = once_per_text(Arc::clone(filter.predicate()), &filter.input().schema())?;
+    if !predicate.transformed {
+        return Ok(None);
+    }
+    let filter = FilterExecBuilder::from(filter).with_predicate(predicate.data).build()?;
+    Ok(Some(Arc::new(filter)))
+}
+
+fn of_projection(projection: &ProjectionExec) -> Changed {
+    let schema = projection.input().schema();
+    let mut changed = false;
+    let columns = projection.expr().iter().map(|column| {
+        let expr = once_per_text(Arc::clone(&column.expr), &schema)?;
+        changed |= expr.transformed;
+        Ok(ProjectionExpr { expr: expr.data, alias: column.alias.clone() })
+    });
+    let columns = columns.collect::<Result<Vec<_>>>()?;
+    if !changed {
+        return Ok(None);
+    }
+    Ok(Some(Arc::new(ProjectionExec::try_new(columns, Arc::clone(projection.input()))?)))
+}
+
+/// Of the first of two steps of an aggregation; the last one groups by columns.
+fn of_groups(step: &AggregateExec) -> Changed {
+    let is_plain = *step.mode() == AggregateMode::Partial
+        && step.group_expr().is_single()
+        && step.limit_options().is_none();
+    let schema = step.input().schema();
+    let mut changed = false;
+    let groups = step.group_expr().expr().iter().map(|(group, name)| {
+        let group = once_per_text(Arc::clone(group), &schema)?;
+        changed |= group.transformed;
+        Ok((group.data, name.clone()))
+    });
+    let groups = groups.collect::<Result<Vec<_>>>()?;
+    if !is_plain || !changed {
+        return Ok(None);
+    }
+    Ok(Some(Arc::new(AggregateExec::try_new(
+        AggregateMode::Partial,
+        PhysicalGroupBy::new_single(groups),
+        step.aggr_expr().to_vec(),
+        step.filter_expr().to_vec(),
+        Arc::clone(step.input()),
+        step.input_schema(),
+    )?)))
+}
+
+/// `expression`, each part of which that is costly and of one column of texts
+/// is computed once for each text.
+fn once_per_text(
+    expression: Arc<dyn PhysicalExpr>,
+    schema: &Schema,
+) -> Result<Transformed<Arc<dyn PhysicalExpr>>> {
+    expression.transform_down(|part| match only_texts(&part, schema)? {
+        Some(column) if part.exists(|step| Ok(is_costly(step)))? => {
+            let part = Arc::new(Once::new(part, column, schema)?);
+            Ok(Transformed::new(part, true, TreeNodeRecursion::Jump))
+        }
+        _ if is_of_its_parts(&part) => Ok(Transformed::no(part)),
+        // CASE and its like compute their parts over other columns.
+        _ => Ok(Transformed::new(part, false, TreeNodeRecursion::Jump)),
+    })
+}
+
+/// The one column that `expression` depends on, where it is one of texts,
+/// nothing else decides the value, and no value is much longer than its text.
+fn only_texts(expression: &Arc<dyn PhysicalExpr>, schema: &Schema) -> Result<Option<Column>> {
+    let columns = collect_columns(expression);
+    let Some(column) = columns.iter().next().filter(|_| columns.len() == 1) else {
+        return Ok(None);
+    };
+    let is_small = match expression.data_type(schema)? {
+        DataType::Boolean => true,
+        DataType::Utf8View => !expression.exists(|part| Ok(may_grow(part)))?,
+        other => other.is_primitive(),
+    };
+    if !is_small
+        || schema.field(column.index()).data_type() != &DataType::Utf8View
+        || is_volatile(expression)
+    {
+        return Ok(None);
+    }
+    let is_other = expression.exists(|part| Ok(!is_of_its_parts(part)))?;
+    Ok((!is_other).then(|| column.clone()))
+}
+
+/// Whether the value of `part` follows from the values of its parts, row by row.
+fn is_of_its_parts(part: &Arc<dyn PhysicalExpr>) -> bool {
+    part.is::<Column>()
+        || part.is::<Literal>()
+        || part.is::<NotExpr>()
+        || part.is::<IsNullExpr>()
+        || part.is::<IsNotNullExpr>()
+        || part.is::<BinaryExpr>()
+        || part.is::<CastExpr>()
+        || is_costly(part)
+}
+
+fn is_costly(part: &Arc<dyn PhysicalExpr>) -> bool {
+    let matches = |binary: &BinaryExpr| {
+        use Operator::{RegexIMatch, RegexMatch, RegexNotIMatch, RegexNotMatch};
+        matches!(binary.op(), RegexMatch | RegexIMatch | RegexNotMatch | RegexNotIMatch)
+    };
+    part.is::<LikeExpr>()
+        || part.is::<ScalarFunctionExpr>()
+        || part.downcast_ref::<BinaryExpr>().is_some_and(matches)
+}
+
+/// Functions of a text whose values are at most about as long as the text.
+const SHORT: [&str; 9] =
+    ["btrim", "left", "lower", "ltrim", "right", "rtrim", "split_part", "substr", "upper"];
+
+/// Whether a text may become a much longer one, which each row would have that
+/// the bounds of growing functions see once.
+fn may_grow(part: &Arc<dyn PhysicalExpr>) -> bool {
+    let is_long = |function: &ScalarFunctionExpr| !SHORT.contains(&function.name());
+    let is_joined = |binary: &BinaryExpr| *binary.op() == Operator::StringConcat;
+    part.downcast_ref().is_some_and(is_long) || part.downcast_ref().is_some_and(is_joined)
+}
+
+/// `whole`, computed once for each text of its column.
+#[derive(Debug)]
+struct Once {
+    whole: Arc<dyn PhysicalExpr>,
+    column: Column,
+    /// The same over a batch of nothing but the column.
+    alone: Arc<dyn PhysicalExpr>,
+    texts: SchemaRef,
+}
+
+impl Once {
+    fn new(whole: Arc<dyn PhysicalExpr>, column: Column, schema: &Schema) -> Result<Self> {
+        let texts = Schema::new(vec![schema.field(column.index()).clone()]);
+        Self::over(whole, column, Arc::new(texts))
+    }
+
+    fn over(whole: Arc<dyn PhysicalExpr>, column: Column, texts: SchemaRef) -> Result<Self> {
+        let first: Arc<dyn PhysicalExpr> = Arc::new(Column::new(column.name(), 0));
+        let alone = Arc::clone(&whole).transform(|part| match part.is::<Column>() {
+            true => Ok(Transformed::yes(Arc::clone(&first))),
+            false => Ok(Transformed::no(part)),
+        })?;
+        Ok(Self { whole, column, alone: alone.data, texts })
+    }
+}
+
+impl PhysicalExpr for Once {
+    fn evaluate(&self, batch: &RecordBatch) -> Result<ColumnarValue> {
+        let column = batch.column(self.column.index());
+        let Some(repeats) = column.as_string_view_opt().and_then(Repeats::of) else {
+            return self.whole.evaluate(batch);
+        };
+        let texts = take(column, &repeats.first, None)?;
+        let texts = RecordBatch::try_new(Arc::clone(&self.texts), vec![texts])?;
+        let values = self.alone.evaluate(&texts)?.into_array(texts.num_rows())?;
+        Ok(ColumnarValue::Array(take(&values, &repeats.numbers, None)?))
+    }
+
+    fn data_type(&self, schema: &Schema) -> Result<DataType> {
+        self.whole.data_type(schema)
+    }
+
+    fn nullable(&self, schema: &Schema) -> Result<bool> {
+        self.whole.nullable(schema)
+    }
+
+    fn return_field(&self, schema: &Schema) -> Result<FieldRef> {
+        self.whole.return_field(schema)
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn PhysicalExpr>> {
+        vec![&self.whole]
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        mut children: Vec<Arc<dyn PhysicalExpr>>,
+    ) -> Result<Arc<dyn PhysicalExpr>> {
+        let whole = children.pop().unwrap_or_else(|| Arc::clone(&self.whole));
+        Ok(match collect_columns(&whole).into_iter().next() {
+            Some(column) => Arc::new(Self::over(whole, column, Arc::clone(&self.texts))?),
+            None => whole,
+        })
+    }
+
+    fn fmt_sql(&self, formatter: &mut Formatter<'_>) -> std::fmt::Result {
+        self.whole.fmt_sql(formatter)
+    }
+}
+
+impl Display for Once {
+    fn fmt(&self, formatter: &mut Formatter<'_>) -> std::fmt::Result {
+        self.whole.fmt(formatter)
+    }
+}
+
+impl PartialEq for Once {
+    fn eq(&self, other: &Self) -> bool {
+        self.whole.eq(&other.whole)
+    }
+}
+
+impl Eq for Once {}
+
+impl Hash for Once {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.whole.hash(state);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{ArrayRef, Int64Array, StringViewArray};
+    use datafusion::common::DFSchema;
+    use datafusion::execution::context::SessionContext;
+
+    use super::*;
+
+    fn batch() -> RecordBatch {
+        let texts = |word: &'static str| -> ArrayRef {
+            let row = |row: usize| (row % 7 > 0).then(|| format!("{word} {}", row % 3));
+            Arc::new((0..40).map(row).collect::<StringViewArray>())
+        };
+        let number: ArrayRef = Arc::new(Int64Array::from_iter_values(0..40));
+        let columns = [("a", texts("word")), ("b", texts("a much longer word")), ("n", number)];
+        RecordBatch::try_from_iter_with_nullable(columns.map(|(name, values)| (name, values, true)))
+            .expect("a batch")
+    }
+
+    fn expression(text: &str) -> Arc<dyn PhysicalExpr> {
+        let context = SessionContext::new();
+        let schema = DFSchema::try_from(batch().schema().as_ref().clone()).expect("a schema");
+        let parsed = context.parse_sql_expr(text, &schema).expect(text);
+        context.create_physical_expr(parsed, &schema).expect(text)
+    }
+
+    #[test]
+    fn what_is_costly_and_of_one_text_is_computed_once() {
+        let batch = batch();
+        for text in [
+            "a LIKE '%1'",
+            "b ~ '[12]$' OR b IS NULL",
+            "substr(b, 3)",
+            "length(a) + n",
+            "upper(a) = lower(b)",
+            "CAST(right(a, 1) AS bigint) / 2",
+            "length(repeat(a, 9)) > 50",
+        ] {
+            let plain = expression(text);
+            let changed = once_per_text(Arc::clone(&plain), &batch.schema()).expect(text);
+            assert!(changed.transformed, "{text}");
+            let values = |expression: &Arc<dyn PhysicalExpr>| {
+                expression.evaluate(&batch).and_then(|value| value.into_array(40)).expect(text)
+            };
+            assert_eq!(&values(&plain), &values(&changed.data), "{text}");
+        }
+    }
+
+    #[test]
+    fn other_expressions_stay() {
+        for text in [
+            "a",
+            "a = 'word 1'",
+            "a = b",
+            "abs(n)",
+            "substr(a, CAST(random() AS bigint))",
+            "concat(a, b)",
+            "repeat(a, 9)",
+            "a || a",
+            "CASE WHEN n > 5 THEN length(b) ELSE 0 END",
+        ] {
+            let changed = once_per_text(expression(text), &batch().schema()).expect(text);
+            assert!(!changed.transformed, "{text}");
+        }
+    }
+}
