@@ -5,6 +5,7 @@
 mod catalog;
 mod deep;
 mod directory_tables;
+mod each_node;
 mod errors;
 mod functions;
 mod growth;
@@ -67,14 +68,14 @@ use catalog::{Audience, ViewTables};
 use directory_tables::DirectoryTables;
 use errors::{Limits, describe_timeout, explain};
 use memory::{QueryMemory, WHOLE_SETTING};
-use once::OncePerText;
+use once::ONCE_PER_TEXT;
 use pg_catalog::{PG_CATALOG, PgCatalog};
 use places::{PlaceBounds, Places};
 use registry::{Registry, cancelled};
-use runs::AggregateRuns;
+use runs::AGGREGATE_RUNS;
 use statement::parse;
 use stream::Job;
-use unordered::HideUnorderedCasts;
+use unordered::HIDE_UNORDERED_CASTS;
 use workers::Workers;
 
 pub use catalog::{CATALOG, SCHEMA};
@@ -154,9 +155,9 @@ impl Engine {
         let state = SessionStateBuilder::new_with_default_features()
             .with_config(session_config(config.query_memory_bytes_max))
             .with_runtime_env(runtime)
-            .with_physical_optimizer_rule(Arc::new(HideUnorderedCasts))
-            .with_physical_optimizer_rule(Arc::new(OncePerText))
-            .with_physical_optimizer_rule(Arc::new(AggregateRuns))
+            .with_physical_optimizer_rule(Arc::new(HIDE_UNORDERED_CASTS))
+            .with_physical_optimizer_rule(Arc::new(ONCE_PER_TEXT))
+            .with_physical_optimizer_rule(Arc::new(AGGREGATE_RUNS))
             .build();
         let state = same_names::guarded(state).internal("guarding the rules that move filters")?;
         let state = pg_catalog::with_functions(state).internal("adding PostgreSQL's functions")?;

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::take;
 use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
-use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::error::Result;
 use datafusion::logical_expr::{ColumnarValue, Operator};
@@ -21,50 +20,24 @@ use datafusion::physical_expr::expressions::{
 use datafusion::physical_expr::utils::collect_columns;
 use datafusion::physical_expr::{PhysicalExpr, ScalarFunctionExpr};
 use datafusion::physical_expr_common::physical_expr::is_volatile;
-use datafusion::physical_optimizer::PhysicalOptimizerRule;
-use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode, PhysicalGroupBy};
 use datafusion::physical_plan::filter::{FilterExec, FilterExecBuilder};
 use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
 
+use super::each_node::{Changed, EachNode};
 use repeats::Repeats;
 
 /// Lets filters, projections and groups compute once for each text. Comes after
 /// the rules that move expressions about, which know them as they were.
-#[derive(Debug)]
-pub(super) struct OncePerText;
-
-impl PhysicalOptimizerRule for OncePerText {
-    fn optimize(
-        &self,
-        plan: Arc<dyn ExecutionPlan>,
-        _config: &ConfigOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        plan.transform_up(|node| {
-            let changed = if let Some(filter) = node.downcast_ref() {
-                of_filter(filter)?
-            } else if let Some(projection) = node.downcast_ref() {
-                of_projection(projection)?
-            } else if let Some(step) = node.downcast_ref() {
-                of_groups(step)?
-            } else {
-                None
-            };
-            Ok(changed.map_or_else(|| Transformed::no(node), Transformed::yes))
-        })
-        .map(|changed| changed.data)
-    }
-
-    fn name(&self) -> &'static str {
-        "once_per_text"
-    }
-
-    fn schema_check(&self) -> bool {
-        true
-    }
-}
-
-type Changed = Result<Option<Arc<dyn ExecutionPlan>>>;
+pub(super) const ONCE_PER_TEXT: EachNode = EachNode {
+    name: "once_per_text",
+    change: |node| match (node.downcast_ref(), node.downcast_ref(), node.downcast_ref()) {
+        (Some(filter), _, _) => of_filter(filter),
+        (_, Some(projection), _) => of_projection(projection),
+        (_, _, Some(step)) => of_groups(step),
+        (None, None, None) => Ok(None),
+    },
+};
 
 fn of_filter(filter: &FilterExec) -> Changed {
     let predicate = once_per_text(Arc::clone(filter.predicate()), &filter.input().schema())?;
@@ -95,6 +68,9 @@ fn of_groups(step: &AggregateExec) -> Changed {
     let is_plain = *step.mode() == AggregateMode::Partial
         && step.group_expr().is_single()
         && step.limit_options().is_none();
+    if !is_plain {
+        return Ok(None);
+    }
     let schema = step.input().schema();
     let mut changed = false;
     let groups = step.group_expr().expr().iter().map(|(group, name)| {
@@ -103,7 +79,7 @@ fn of_groups(step: &AggregateExec) -> Changed {
         Ok((group.data, name.clone()))
     });
     let groups = groups.collect::<Result<Vec<_>>>()?;
-    if !is_plain || !changed {
+    if !changed {
         return Ok(None);
     }
     Ok(Some(Arc::new(AggregateExec::try_new(

@@ -9,44 +9,22 @@ mod repeats;
 
 use std::sync::Arc;
 
-use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::error::Result;
-use datafusion::physical_optimizer::PhysicalOptimizerRule;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
 
+use super::each_node::{Changed, EachNode};
 use aggregate::RunAggregateExec;
 use repeats::DropRepeatsExec;
 
 /// Lets the first of the two steps of an aggregation work on runs. Comes after
 /// every other rule, which know the steps only as they were.
-#[derive(Debug)]
-pub(super) struct AggregateRuns;
+pub(super) const AGGREGATE_RUNS: EachNode = EachNode {
+    name: "aggregate_runs",
+    change: |node| node.downcast_ref().map_or(Ok(None), over_runs),
+};
 
-impl PhysicalOptimizerRule for AggregateRuns {
-    fn optimize(
-        &self,
-        plan: Arc<dyn ExecutionPlan>,
-        _config: &ConfigOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        plan.transform_up(|node| {
-            let changed = node.downcast_ref().map(over_runs).transpose()?.flatten();
-            Ok(changed.map_or_else(|| Transformed::no(node), Transformed::yes))
-        })
-        .map(|changed| changed.data)
-    }
-
-    fn name(&self) -> &'static str {
-        "aggregate_runs"
-    }
-
-    fn schema_check(&self) -> bool {
-        true
-    }
-}
-
-fn over_runs(step: &AggregateExec) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+fn over_runs(step: &AggregateExec) -> Changed {
     let is_plain = *step.mode() == AggregateMode::Partial
         && step.group_expr().is_single()
         && !step.group_expr().is_empty()

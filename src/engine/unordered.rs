@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, FieldRef, Schema};
-use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::datasource::physical_plan::{
     FileScanConfigBuilder, FileSource as _, ParquetSource,
@@ -20,37 +19,17 @@ use datafusion::error::Result;
 use datafusion::logical_expr::ColumnarValue;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::{CastExpr, TryCastExpr};
-use datafusion::physical_optimizer::PhysicalOptimizerRule;
-use datafusion::physical_plan::ExecutionPlan;
+
+use super::each_node::{Changed, EachNode};
 
 /// Hides such casts in what files are chosen by. Comes after the rules that
 /// move filters to the files.
-#[derive(Debug)]
-pub(super) struct HideUnorderedCasts;
+pub(super) const HIDE_UNORDERED_CASTS: EachNode = EachNode {
+    name: "hide_unordered_casts",
+    change: |node| node.downcast_ref().map_or(Ok(None), reading_otherwise),
+};
 
-impl PhysicalOptimizerRule for HideUnorderedCasts {
-    fn optimize(
-        &self,
-        plan: Arc<dyn ExecutionPlan>,
-        _config: &ConfigOptions,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        plan.transform_up(|node| {
-            let changed = node.downcast_ref().map(reading_otherwise).transpose()?.flatten();
-            Ok(changed.map_or_else(|| Transformed::no(node), Transformed::yes))
-        })
-        .map(|changed| changed.data)
-    }
-
-    fn name(&self) -> &'static str {
-        "hide_unordered_casts"
-    }
-
-    fn schema_check(&self) -> bool {
-        true
-    }
-}
-
-fn reading_otherwise(scan: &DataSourceExec) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+fn reading_otherwise(scan: &DataSourceExec) -> Changed {
     let Some((config, source)) = scan.downcast_to_file_source::<ParquetSource>() else {
         return Ok(None);
     };
