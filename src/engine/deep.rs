@@ -6,8 +6,9 @@ use datafusion::sql::sqlparser::dialect::GenericDialect;
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
-/// Most operators in a row, which the stacks of SQL's threads have room for.
-pub(super) const CHAIN_MAX: usize = 2_000;
+/// Most operators in a row: the stacks of SQL's threads have room for many more,
+/// but the time to plan them grows with their square.
+pub(super) const CHAIN_MAX: usize = 1_000;
 
 /// Whether `text` holds more than `most` operators in a row: not parted by a
 /// comma, within the same parentheses. What cannot be read at all is for the

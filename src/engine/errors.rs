@@ -57,11 +57,11 @@ pub(super) fn query_timeout(limits: &Limits) -> Error {
 }
 
 /// A statement was planned, or waited for that, for as long as it may.
-pub(super) fn describe_timeout(time: Duration) -> Error {
-    let seconds = time.as_secs();
+pub(super) fn describe_timeout(limits: &Limits) -> Error {
+    let seconds = limits.time.as_secs();
     limit_exceeded(format!(
-        "the statement could not be described within {seconds} seconds; make it simpler, or ask \
-         again when less is under way"
+        "the statement was not described within {seconds} seconds (query_seconds_max); make it \
+         simpler, or ask again when less is under way"
     ))
 }
 

@@ -42,8 +42,6 @@ enum Unit {
     /// There is no count: each byte of the first argument may become the third
     /// one.
     Replacement,
-    /// There is no count: all arguments stand in the result.
-    Arguments,
 }
 
 const GROWING: [(&str, Unit); 7] = [
@@ -85,7 +83,7 @@ pub(super) fn joined(function: &Arc<ScalarUDF>) -> Option<Arc<ScalarUDF>> {
     if is_bounded || !JOINING.contains(&function.name()) {
         return None;
     }
-    let (inner, unit) = (Arc::clone(function), Unit::Arguments);
+    let (inner, unit) = (Arc::clone(function), None);
     Some(Arc::new(ScalarUDF::new_from_impl(Bounded { inner, unit })))
 }
 
@@ -106,7 +104,7 @@ pub(super) fn bounded(mut state: SessionState) -> Result<SessionState> {
         state.deregister_udf(name)?;
     }
     for (name, unit) in GROWING {
-        let inner = state.udf(name)?;
+        let (inner, unit) = (state.udf(name)?, Some(unit));
         state.register_udf(Arc::new(ScalarUDF::new_from_impl(Bounded { inner, unit })))?;
     }
     Ok(state)
@@ -116,26 +114,26 @@ pub(super) fn bounded(mut state: SessionState) -> Result<SessionState> {
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Bounded {
     inner: Arc<ScalarUDF>,
-    unit: Unit,
+    /// `None` where all arguments stand in the result.
+    unit: Option<Unit>,
 }
 
 impl Bounded {
     fn check(&self, arguments: &ScalarFunctionArgs) -> Result<()> {
-        if self.unit == Unit::Arguments {
+        let Some(unit) = self.unit else {
             return check_joined(self.inner.name(), arguments);
-        }
+        };
         let [first, second, ..] = arguments.args.as_slice() else { return Ok(()) };
         let constant = arguments.args.iter().all(|one| matches!(one, ColumnarValue::Scalar(_)));
         let rows = if constant { ROWS_OF_CONSTANT } else { arguments.number_rows.max(1) };
         let rows = u64::try_from(rows).unwrap_or(u64::MAX);
-        let bytes = match self.unit {
+        let bytes = match unit {
             Unit::Bytes(bytes) => bytes.saturating_mul(largest_count(second)?),
             Unit::FirstArgument => bytes_of_one(first)?.saturating_mul(largest_count(second)?),
             Unit::Replacement => {
                 let third = arguments.args.get(2).map(bytes_of_one).transpose()?;
                 bytes_of_one(first)?.saturating_mul(third.unwrap_or(0).max(1))
             }
-            Unit::Arguments => 0,
         };
         if bytes.saturating_mul(rows) > RESULT_BYTES_MAX {
             return Err(DataFusionError::Execution(format!(

@@ -22,6 +22,7 @@ mod references;
 mod registry;
 mod runs;
 mod same_names;
+mod same_texts;
 mod scan;
 mod statement;
 mod static_wall;
@@ -41,7 +42,6 @@ mod tests;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use arrow::array::RecordBatch;
@@ -88,9 +88,6 @@ pub use stream::SqlStream;
 
 /// Memory for Parquet footers and page indexes, bytes: a few thousand files.
 const METADATA_CACHE_BYTES_MAX: usize = 256 << 20;
-
-/// How long a statement may wait and be planned in order to describe it.
-const DESCRIBE_TIME: Duration = Duration::from_secs(10);
 
 /// Statements that are planned at once in order to describe them.
 const DESCRIBED_AT_ONCE_MAX: usize = 8;
@@ -272,7 +269,7 @@ impl Engine {
     ) -> Result<Description> {
         check_caller(caller)?;
         check_length(text)?;
-        let described = timeout(DESCRIBE_TIME, async {
+        let described = timeout(self.limits.time, async {
             let _turn = self.describing.acquire().await.internal("waiting to plan a statement")?;
             let state = self.users_state(&view, caller, None)?;
             let text = text.to_owned();
@@ -280,7 +277,7 @@ impl Engine {
             let planned = self.workers.spawn(planning).await.internal("planning a statement")?;
             planned.map_err(|error| explain(error, &self.limits))
         });
-        described.await.unwrap_or_else(|_| Err(describe_timeout(DESCRIBE_TIME)))
+        described.await.unwrap_or_else(|_| Err(describe_timeout(&self.limits)))
     }
 
     /// Runs `work` of a door (turning rows into bytes, say) beside the

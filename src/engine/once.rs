@@ -2,8 +2,6 @@
 //! batch: LIKE, a regular expression or a function of a text costs more than to
 //! see that a row points to the same place as an earlier one (decision 0033).
 
-mod repeats;
-
 use std::fmt::{Display, Formatter};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -25,7 +23,7 @@ use datafusion::physical_plan::filter::{FilterExec, FilterExecBuilder};
 use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
 
 use super::each_node::{Changed, EachNode};
-use repeats::Repeats;
+use super::same_texts::SameTexts;
 
 /// Lets filters, projections and groups compute once for each text. Comes after
 /// the rules that move expressions about, which know them as they were.
@@ -198,13 +196,13 @@ impl Once {
 impl PhysicalExpr for Once {
     fn evaluate(&self, batch: &RecordBatch) -> Result<ColumnarValue> {
         let column = batch.column(self.column.index());
-        let Some(repeats) = column.as_string_view_opt().and_then(Repeats::of) else {
+        let Some(same) = column.as_string_view_opt().and_then(SameTexts::by_view) else {
             return self.whole.evaluate(batch);
         };
-        let texts = take(column, &repeats.first, None)?;
+        let texts = take(column, &same.first, None)?;
         let texts = RecordBatch::try_new(Arc::clone(&self.texts), vec![texts])?;
         let values = self.alone.evaluate(&texts)?.into_array(texts.num_rows())?;
-        Ok(ColumnarValue::Array(take(&values, &repeats.numbers, None)?))
+        Ok(ColumnarValue::Array(take(&values, &same.numbers, None)?))
     }
 
     fn data_type(&self, schema: &Schema) -> Result<DataType> {

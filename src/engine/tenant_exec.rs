@@ -11,8 +11,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{Array as _, AsArray, RecordBatch, RecordBatchOptions};
-use arrow::compute::{BatchCoalescer, filter_record_batch};
+use arrow::array::{
+    Array as _, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, StringViewArray,
+};
+use arrow::compute::{BatchCoalescer, filter_record_batch, take};
 use arrow::datatypes::SchemaRef;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::{DataFusionError, Result};
@@ -31,6 +33,8 @@ use datafusion::physical_plan::{
 };
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
+
+use super::same_texts::SameTexts;
 
 /// Batches that one part of the inside may be ahead of what is read from it.
 const BATCHES_AHEAD: usize = 8;
@@ -256,14 +260,27 @@ fn alone(batch: RecordBatch) -> Result<RecordBatch> {
     let (schema, columns, rows) = batch.into_parts();
     let columns = columns.into_iter().map(|mut column| {
         if let Some(texts) = column.as_string_view_opt() {
-            column = Arc::new(texts.gc());
+            column = copied(texts)?;
         }
         column.shrink_to_fit();
-        column
+        Ok(column)
     });
+    let columns = columns.collect::<Result<_>>()?;
     // A count needs no column.
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
-    Ok(RecordBatch::try_new_with_options(schema, columns.collect(), &options)?)
+    Ok(RecordBatch::try_new_with_options(schema, columns, &options)?)
+}
+
+/// One copy of each text where they repeat. Whether they do is asked of the texts,
+/// not of where they are kept, which others have a part in.
+fn copied(texts: &StringViewArray) -> Result<ArrayRef> {
+    let is_copied = texts.total_buffer_bytes_used() > 0;
+    let Some(same) = is_copied.then(|| SameTexts::by_text(texts)).flatten() else {
+        return Ok(Arc::new(texts.gc()));
+    };
+    let first = take(texts, &same.first, None)?;
+    let first = first.as_string_view().gc();
+    Ok(take(&first, &same.numbers, None)?)
 }
 
 /// A failure of the inside, of which only an operator may know more: it has no
@@ -278,3 +295,33 @@ impl fmt::Display for InsideError {
 }
 
 impl std::error::Error for InsideError {}
+
+#[cfg(test)]
+mod tests {
+    use arrow::compute::cast;
+    use arrow::datatypes::DataType;
+
+    use super::*;
+
+    #[test]
+    fn a_copy_takes_the_same_memory_wherever_its_texts_were() {
+        let texts = |distinct: usize| {
+            (0..400).map(move |row| Some(format!("longer than a view, {}", row % distinct)))
+        };
+        let dictionary = DataType::Dictionary(DataType::Int32.into(), DataType::Utf8.into());
+        let memory = |texts: &ArrayRef| texts.get_array_memory_size();
+        for (distinct, is_smaller) in [(10, true), (300, false)] {
+            let apart: ArrayRef = Arc::new(texts(distinct).collect::<StringViewArray>());
+            let dictionary = cast(&apart, &dictionary).expect("a dictionary");
+            let shared = cast(&dictionary, &DataType::Utf8View).expect("its views");
+            assert!(memory(&shared) < memory(&apart));
+            let copies = [&apart, &shared].map(|texts| {
+                let copy = copied(texts.as_string_view()).expect("a copy");
+                assert_eq!(&copy, &apart);
+                memory(&copy)
+            });
+            assert_eq!(copies[0], copies[1]);
+            assert_eq!(copies[0] < memory(&apart) / 2, is_smaller, "{copies:?}");
+        }
+    }
+}
