@@ -170,12 +170,12 @@ fn check_joined(name: &str, arguments: &ScalarFunctionArgs) -> Result<()> {
 }
 
 fn bytes_of_all(values: &ArrayRef) -> Result<u64> {
-    let bytes = match values.as_string_view_opt() {
-        // Views share what they point into, also with rows that are not here.
-        Some(texts) => texts.lengths().map(|length| u64::from(length) + 16).sum(),
+    Ok(match values.as_string_view_opt() {
+        // Views share what they point into, also with rows that are not here; that
+        // of a NULL may point anywhere.
+        Some(texts) => texts.iter().map(|text| text.map_or(0, str::len) as u64 + 16).sum(),
         None => values.to_data().get_slice_memory_size()? as u64,
-    };
-    Ok(bytes)
+    })
 }
 
 fn largest_count(counts: &ColumnarValue) -> Result<u64> {
@@ -191,8 +191,7 @@ fn bytes_of_one(values: &ColumnarValue) -> Result<u64> {
         return Ok(text.len() as u64);
     }
     let values = values.to_array(1)?;
-    let bytes = values.to_data().get_slice_memory_size()?;
-    Ok(u64::try_from(bytes.div_ceil(values.len().max(1))).unwrap_or(u64::MAX))
+    Ok(bytes_of_all(&values)?.div_ceil(values.len().max(1) as u64))
 }
 
 impl ScalarUDFImpl for Bounded {

@@ -21,6 +21,7 @@ use datafusion::physical_expr_common::physical_expr::is_volatile;
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode, PhysicalGroupBy};
 use datafusion::physical_plan::filter::{FilterExec, FilterExecBuilder};
 use datafusion::physical_plan::projection::{ProjectionExec, ProjectionExpr};
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitioning};
 
 use super::each_node::{Changed, EachNode};
 use super::same_texts::SameTexts;
@@ -29,13 +30,30 @@ use super::same_texts::SameTexts;
 /// the rules that move expressions about, which know them as they were.
 pub(super) const ONCE_PER_TEXT: EachNode = EachNode {
     name: "once_per_text",
-    change: |node| match (node.downcast_ref(), node.downcast_ref(), node.downcast_ref()) {
-        (Some(filter), _, _) => of_filter(filter),
-        (_, Some(projection), _) => of_projection(projection),
-        (_, _, Some(step)) => of_groups(step),
-        (None, None, None) => Ok(None),
+    change: |node| {
+        let changed = match (node.downcast_ref(), node.downcast_ref(), node.downcast_ref()) {
+            (Some(filter), _, _) => of_filter(filter),
+            (_, Some(projection), _) => of_projection(projection),
+            (_, _, Some(step)) => of_groups(step),
+            (None, None, None) => Ok(None),
+        }?;
+        Ok(changed.filter(|changed| is_known_alike(node, changed)))
     },
 };
+
+/// Whether as much is known of the rows of both: that `lower(topic)` is the same
+/// in all, say. Nodes above were planned by that.
+fn is_known_alike(one: &Arc<dyn ExecutionPlan>, other: &Arc<dyn ExecutionPlan>) -> bool {
+    use Partitioning::UnknownPartitioning;
+    let [rows, of_other] = [one, other].map(|node| node.properties().equivalence_properties());
+    let is_spread_alike = match (one.output_partitioning(), other.output_partitioning()) {
+        (UnknownPartitioning(parts), UnknownPartitioning(of_other)) => parts == of_other,
+        (parts, of_other) => parts == of_other,
+    };
+    is_spread_alike
+        && rows.oeq_class() == of_other.oeq_class()
+        && rows.eq_group()[..] == of_other.eq_group()[..]
+}
 
 fn of_filter(filter: &FilterExec) -> Changed {
     let predicate = once_per_text(Arc::clone(filter.predicate()), &filter.input().schema())?;
@@ -105,14 +123,16 @@ fn once_per_text(
             let part = Arc::new(Once::new(part, column, schema)?);
             Ok(Transformed::new(part, true, TreeNodeRecursion::Jump))
         }
-        _ if is_of_its_parts(&part) => Ok(Transformed::no(part)),
+        _ if is_of_its_parts(&part) || part.is::<BinaryExpr>() => Ok(Transformed::no(part)),
         // CASE and its like compute their parts over other columns.
         _ => Ok(Transformed::new(part, false, TreeNodeRecursion::Jump)),
     })
 }
 
 /// The one column that `expression` depends on, where it is one of texts,
-/// nothing else decides the value, and no value is much longer than its text.
+/// nothing else decides the value, and no value is much longer than its text. AND
+/// and OR leave rows out of their second part, and how many decides whether they
+/// do, so that a cast may fail for texts that it should not see; they stay.
 fn only_texts(expression: &Arc<dyn PhysicalExpr>, schema: &Schema) -> Result<Option<Column>> {
     let columns = collect_columns(expression);
     let Some(column) = columns.iter().next().filter(|_| columns.len() == 1) else {
@@ -140,9 +160,13 @@ fn is_of_its_parts(part: &Arc<dyn PhysicalExpr>) -> bool {
         || part.is::<NotExpr>()
         || part.is::<IsNullExpr>()
         || part.is::<IsNotNullExpr>()
-        || part.is::<BinaryExpr>()
+        || part.downcast_ref().is_some_and(is_of_both)
         || part.is::<CastExpr>()
         || is_costly(part)
+}
+
+fn is_of_both(binary: &BinaryExpr) -> bool {
+    !matches!(binary.op(), Operator::And | Operator::Or)
 }
 
 fn is_costly(part: &Arc<dyn PhysicalExpr>) -> bool {
@@ -226,9 +250,10 @@ impl PhysicalExpr for Once {
         mut children: Vec<Arc<dyn PhysicalExpr>>,
     ) -> Result<Arc<dyn PhysicalExpr>> {
         let whole = children.pop().unwrap_or_else(|| Arc::clone(&self.whole));
-        Ok(match collect_columns(&whole).into_iter().next() {
-            Some(column) => Arc::new(Self::over(whole, column, Arc::clone(&self.texts))?),
-            None => whole,
+        let columns: Vec<_> = collect_columns(&whole).into_iter().collect();
+        Ok(match <[Column; 1]>::try_from(columns) {
+            Ok([column]) => Arc::new(Self::over(whole, column, Arc::clone(&self.texts))?),
+            Err(_) => whole,
         })
     }
 
@@ -259,7 +284,7 @@ impl Hash for Once {
 
 #[cfg(test)]
 mod tests {
-    use arrow::array::{ArrayRef, Int64Array, StringViewArray};
+    use arrow::array::{ArrayRef, Int64Array, StringViewArray, StringViewBuilder};
     use datafusion::common::DFSchema;
     use datafusion::execution::context::SessionContext;
 
@@ -267,8 +292,12 @@ mod tests {
 
     fn batch() -> RecordBatch {
         let texts = |word: &'static str| -> ArrayRef {
+            let mut texts = StringViewBuilder::new().with_deduplicate_strings();
             let row = |row: usize| (!row.is_multiple_of(7)).then(|| format!("{word} {}", row % 3));
-            Arc::new((0..40).map(row).collect::<StringViewArray>())
+            texts.extend((0..40).map(row));
+            let texts = texts.finish();
+            assert!(SameTexts::by_view(&texts).is_some());
+            Arc::new(texts)
         };
         let number: ArrayRef = Arc::new(Int64Array::from_iter_values(0..40));
         let columns = [("a", texts("word")), ("b", texts("a much longer word")), ("n", number)];
@@ -294,6 +323,7 @@ mod tests {
             "upper(a) = lower(b)",
             "CAST(right(a, 1) AS bigint) / 2",
             "length(repeat(a, 9)) > 50",
+            "a LIKE 'word%' AND n > 3 AND substr(b, 3) < 'x'",
         ] {
             let plain = expression(text);
             let changed = once_per_text(Arc::clone(&plain), &batch.schema()).expect(text);
@@ -303,6 +333,35 @@ mod tests {
             };
             assert_eq!(&values(&plain), &values(&changed.data), "{text}");
         }
+    }
+
+    #[test]
+    fn a_condition_guards_what_follows_as_it_did() {
+        let texts = (0..40).map(|row| Some(if row % 7 == 0 { "12" } else { "debug" }));
+        let texts: ArrayRef = Arc::new(texts.collect::<StringViewArray>());
+        let batch = RecordBatch::try_from_iter([("a", texts)]).expect("a batch");
+        let plain = expression("a ~ '^[0-9]+$' AND CAST(a AS bigint) > 5");
+        let changed = once_per_text(plain, &batch.schema()).expect("changed");
+        assert!(changed.transformed);
+        let values = changed.data.evaluate(&batch).expect("only numbers are cast");
+        let values = values.into_array(40).expect("values");
+        assert_eq!(values.as_boolean().true_count(), 6);
+    }
+
+    #[test]
+    fn an_empty_batch_and_a_failing_text_are_as_they_were() {
+        let plain = expression("CAST(substr(a, 6) AS bigint)");
+        let changed = once_per_text(Arc::clone(&plain), &batch().schema()).expect("changed");
+        assert!(changed.transformed);
+        let empty = batch().slice(0, 0);
+        let values = changed.data.evaluate(&empty).and_then(|values| values.into_array(0));
+        assert_eq!(values.expect("no values").len(), 0);
+        let wrong = expression("CAST(substr(a, 1) AS bigint)");
+        let changed = once_per_text(Arc::clone(&wrong), &batch().schema()).expect("changed");
+        let errors = [wrong, changed.data].map(|expression| {
+            expression.evaluate(&batch()).expect_err("a word is no number").to_string()
+        });
+        assert_eq!(errors[0], errors[1]);
     }
 
     #[test]

@@ -82,6 +82,10 @@ fn place(view: &u128) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
+    use arrow::array::StringViewBuilder;
+    use proptest::collection::vec;
     use proptest::prelude::*;
 
     use super::*;
@@ -89,24 +93,31 @@ mod tests {
     proptest! {
         #[test]
         fn rows_of_one_number_have_one_text(
-            picks in proptest::collection::vec(proptest::option::weighted(0.9, 0_usize..12), 48..200),
+            picks in vec(proptest::option::weighted(0.9, 0_usize..12), 48..200),
         ) {
-            let words: Vec<String> =
-                (0..12).map(|word| "long enough for a buffer ".repeat(word % 2) + &word.to_string()).collect();
-            let texts: StringViewArray =
-                picks.iter().map(|pick| pick.map(|word| words[word].as_str())).collect();
-            for same in [SameTexts::by_view(&texts), SameTexts::by_text(&texts)].into_iter().flatten() {
-                prop_assert_eq!(same.numbers.len(), texts.len());
+            let word = |word: usize| "long enough for a buffer ".repeat(word % 2) + &word.to_string();
+            let words = picks.iter().map(|pick| pick.map(word));
+            let mut shared = StringViewBuilder::new().with_deduplicate_strings();
+            shared.extend(words.clone());
+            let (shared, apart) = (shared.finish(), words.collect::<StringViewArray>());
+
+            let distinct: HashSet<_> = picks.iter().collect();
+            let repeats = distinct.len() <= picks.len() / ROWS_OF_ONE_MIN;
+            let exact = [&shared, &apart].map(SameTexts::by_text);
+            for same in &exact {
+                let texts = same.as_ref().map(|same| same.first.len());
+                prop_assert_eq!(texts, repeats.then_some(distinct.len()));
+            }
+            for same in exact.into_iter().flatten().chain(SameTexts::by_view(&shared)) {
+                prop_assert_eq!(same.numbers.len(), picks.len());
                 for (row, number) in same.numbers.values().iter().enumerate() {
                     let first = same.first.value(*number as usize) as usize;
                     prop_assert_eq!(picks[row], picks[first]);
                 }
             }
-            let distinct: std::collections::HashSet<_> = picks.iter().collect();
-            let same = SameTexts::by_text(&texts);
-            prop_assert_eq!(same.map(|same| same.first.len()), (distinct.len() <= picks.len() / 4).then_some(distinct.len()));
         }
     }
+
     #[test]
     fn texts_that_repeat_are_few_and_others_are_given_up() {
         let few: StringViewArray = (0..100).map(|row| Some(format!("{}", row % 5))).collect();

@@ -271,16 +271,16 @@ fn alone(batch: RecordBatch) -> Result<RecordBatch> {
     Ok(RecordBatch::try_new_with_options(schema, columns, &options)?)
 }
 
-/// One copy of each text where they repeat. Whether they do is asked of the texts,
-/// not of where they are kept, which others have a part in.
+/// One copy of each text where they repeat. That is asked of the texts, not of
+/// where they are kept, which others have a part in; nor is what stands at a NULL
+/// looked at, which may be a text of others.
 fn copied(texts: &StringViewArray) -> Result<ArrayRef> {
-    let is_copied = texts.total_buffer_bytes_used() > 0;
-    let Some(same) = is_copied.then(|| SameTexts::by_text(texts)).flatten() else {
-        return Ok(Arc::new(texts.gc()));
+    let Some(same) = SameTexts::by_text(texts) else {
+        return Ok(Arc::new(texts.iter().collect::<StringViewArray>()));
     };
-    let first = take(texts, &same.first, None)?;
-    let first = first.as_string_view().gc();
-    Ok(take(&first, &same.numbers, None)?)
+    let text = |row: usize| texts.is_valid(row).then(|| texts.value(row));
+    let first = same.first.values().iter().map(|row| text(*row as usize));
+    Ok(take(&first.collect::<StringViewArray>(), &same.numbers, None)?)
 }
 
 /// A failure of the inside, of which only an operator may know more: it has no
@@ -298,7 +298,9 @@ impl std::error::Error for InsideError {}
 
 #[cfg(test)]
 mod tests {
+    use arrow::array::BooleanArray;
     use arrow::compute::cast;
+    use arrow::compute::kernels::nullif::nullif;
     use arrow::datatypes::DataType;
 
     use super::*;
@@ -316,12 +318,33 @@ mod tests {
             let shared = cast(&dictionary, &DataType::Utf8View).expect("its views");
             assert!(memory(&shared) < memory(&apart));
             let copies = [&apart, &shared].map(|texts| {
-                let copy = copied(texts.as_string_view()).expect("a copy");
+                let mut copy = copied(texts.as_string_view()).expect("a copy");
+                copy.shrink_to_fit();
                 assert_eq!(&copy, &apart);
                 memory(&copy)
             });
             assert_eq!(copies[0], copies[1]);
             assert_eq!(copies[0] < memory(&apart) / 2, is_smaller, "{copies:?}");
+        }
+    }
+
+    #[test]
+    fn what_stands_at_a_null_is_not_copied() {
+        for distinct in [2, 90] {
+            let text = |row: usize| format!("longer than a view, {}", row % distinct);
+            let is_null = |row: usize| row.is_multiple_of(3);
+            let texts: StringViewArray = (0..100).map(|row| Some(text(row))).collect();
+            let nulls: BooleanArray = (0..100).map(|row| Some(is_null(row))).collect();
+            let hidden = nullif(&texts, &nulls).expect("texts behind NULL");
+            let clean: StringViewArray =
+                (0..100).map(|row| (!is_null(row)).then(|| text(row))).collect();
+            assert_eq!(hidden.as_string_view(), &clean);
+            let [hidden, clean] = [hidden.as_string_view(), &clean].map(|texts| {
+                let mut copy = copied(texts).expect("a copy");
+                copy.shrink_to_fit();
+                copy.to_data()
+            });
+            assert_eq!(hidden.buffers(), clean.buffers());
         }
     }
 }

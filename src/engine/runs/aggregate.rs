@@ -26,7 +26,7 @@ use futures::{TryStreamExt, stream};
 
 use super::chunk::Runs;
 use super::first_step;
-use super::input::{Once, Tried, try_first};
+use super::input::{OnePartition, Tried, try_first};
 
 /// Gives what `step` gives, or what stands for the same once it is put
 /// together by the last step.
@@ -133,7 +133,7 @@ fn plain(
     context: Arc<TaskContext>,
     metrics: BaselineMetrics,
 ) -> Result<SendableRecordBatchStream> {
-    let once = Arc::new(Once::new(tried.rows));
+    let once = Arc::new(OnePartition::new(tried.rows));
     let schema = step.input().schema();
     let rows = StreamingTableExec::try_new(schema, vec![once], None, [], false, None)?;
     let sums = first_step(step, Arc::new(rows))?.execute(0, context)?;

@@ -53,24 +53,24 @@ pub(super) async fn try_first(
 }
 
 /// A stream as the one partition of a plan, which is run once.
-pub(super) struct Once {
+pub(super) struct OnePartition {
     schema: SchemaRef,
     rows: Mutex<Option<SendableRecordBatchStream>>,
 }
 
-impl Once {
+impl OnePartition {
     pub(super) fn new(rows: SendableRecordBatchStream) -> Self {
         Self { schema: rows.schema(), rows: Mutex::new(Some(rows)) }
     }
 }
 
-impl Debug for Once {
+impl Debug for OnePartition {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Once").finish_non_exhaustive()
+        formatter.debug_struct("OnePartition").finish_non_exhaustive()
     }
 }
 
-impl PartitionStream for Once {
+impl PartitionStream for OnePartition {
     fn schema(&self) -> &SchemaRef {
         &self.schema
     }

@@ -166,6 +166,8 @@ async fn functions_that_grow_are_measured_before_they_run() {
         "SELECT length(repeat(repeat('x', 30000000), 60))",
         "SELECT length(lpad('x', 2000000000))",
         "SELECT length(rpad(model_name, 1000000 * 1000)) FROM usage_events",
+        // A text that was made counts by its length, not by the view of it.
+        "SELECT max(length(repeat(repeat(model_name, 5000), 300))) FROM usage_events",
         "SELECT array_length(array_repeat(1, 1000000000))",
         "SELECT array_length(array_resize([1], 1000000000, 0))",
         "SELECT length(replace(repeat('a', 2000), 'a', repeat('b', 2000)))",
@@ -243,6 +245,22 @@ async fn a_statement_beyond_the_places_is_busy_until_one_is_dropped() {
     assert!(error.to_string().contains("query_concurrency_max"), "{error}");
     drop(running);
     assert_eq!(row(&engine, &view, "SELECT 1").await, "1");
+}
+
+#[tokio::test]
+async fn a_description_that_finds_no_place_names_the_setting() {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let engine = engine(folder.path(), |config| config.query_seconds_max = 1);
+    let view = view(folder.path(), Vec::new(), Vec::new(), Vec::new(), &[]);
+    let every = engine.describing.available_permits().try_into().expect("few");
+    let taken = engine.describing.acquire_many(every).await.expect("every place");
+    let operator = Principal::operator();
+    let describe = || engine.describe(Arc::clone(&view), &operator, "SELECT 1");
+    let error = describe().await.expect_err("no place");
+    assert_eq!(error.kind(), ErrorKind::LimitExceeded, "{error}");
+    assert!(error.to_string().contains("query_seconds_max"), "{error}");
+    drop(taken);
+    describe().await.expect("a place");
 }
 
 #[tokio::test]

@@ -36,7 +36,7 @@ const STATEMENTS: [&str; 11] = [
 ];
 
 /// Expressions over texts elsewhere than below an aggregation.
-const OF_TEXTS: [&str; 4] = [
+const OF_TEXTS: [&str; 8] = [
     "SELECT event_id, upper(model_name), topic LIKE '%a%', coalesce(topic, user_id, 'none'), \
      nullif(lower(status), 'failed') FROM usage_events WHERE NOT starts_with(provider, 'a')",
     "SELECT event_id FROM usage_events WHERE length(coalesce(topic, 'nothing at all')) > 6",
@@ -44,6 +44,16 @@ const OF_TEXTS: [&str; 4] = [
      FROM usage_events WHERE user_id IS NOT NULL",
     "SELECT a.event_id FROM usage_events a JOIN usage_events b \
      ON a.event_id = b.event_id AND substr(a.topic, 2) >= upper(b.topic)",
+    "SELECT event_id, row_number() OVER (PARTITION BY lower(topic) ORDER BY event_id) \
+     FROM usage_events WHERE lower(topic) = 'docs'",
+    "SELECT event_id, sum(input_tokens) OVER (PARTITION BY lower(topic)) \
+     FROM usage_events WHERE lower(topic) = 'docs'",
+    "SELECT event_id, row_number() OVER (PARTITION BY topic ORDER BY event_id) \
+     FROM usage_events WHERE topic = 'docs' AND topic LIKE '%o%'",
+    "SELECT lower(topic) x, row_number() OVER (PARTITION BY lower(topic) ORDER BY event_id) \
+     FROM usage_events UNION ALL \
+     SELECT lower(topic) x, row_number() OVER (PARTITION BY lower(topic) ORDER BY event_id) \
+     FROM usage_events",
 ];
 
 /// What asks for distinct values and is given all of them.
