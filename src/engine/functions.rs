@@ -5,8 +5,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::array::{Array, ArrayRef, AsArray, StructArray};
 use arrow::compute::kernels::concat_elements::concat_elements_dyn;
+use arrow::compute::kernels::length::length;
 use arrow::compute::{cast, max};
 use arrow::datatypes::{DataType, FieldRef, Int64Type};
 use datafusion::common::plan_err;
@@ -39,6 +40,8 @@ enum Unit {
     FirstArgument,
     /// At most this many bytes.
     Bytes(u64),
+    /// A copy of the third argument, or of a value of at most 16 bytes.
+    ThirdArgument,
     /// There is no count: each byte of the first argument may become the third
     /// one.
     Replacement,
@@ -49,7 +52,7 @@ const GROWING: [(&str, Unit); 7] = [
     ("array_repeat", Unit::FirstArgument),
     ("lpad", Unit::Bytes(4)),
     ("rpad", Unit::Bytes(4)),
-    ("array_resize", Unit::Bytes(16)),
+    ("array_resize", Unit::ThirdArgument),
     ("replace", Unit::Replacement),
     ("regexp_replace", Unit::Replacement),
 ];
@@ -124,15 +127,20 @@ impl Bounded {
             return check_joined(self.inner.name(), arguments);
         };
         let [first, second, ..] = arguments.args.as_slice() else { return Ok(()) };
+        let third = arguments.args.get(2);
         let constant = arguments.args.iter().all(|one| matches!(one, ColumnarValue::Scalar(_)));
         let rows = if constant { ROWS_OF_CONSTANT } else { arguments.number_rows.max(1) };
         let rows = u64::try_from(rows).unwrap_or(u64::MAX);
         let bytes = match unit {
             Unit::Bytes(bytes) => bytes.saturating_mul(largest_count(second)?),
             Unit::FirstArgument => bytes_of_one(first)?.saturating_mul(largest_count(second)?),
+            Unit::ThirdArgument => {
+                let third = third.map(bytes_of_one).transpose()?.unwrap_or(0);
+                third.max(16).saturating_mul(largest_count(second)?)
+            }
             Unit::Replacement => {
-                let third = arguments.args.get(2).map(bytes_of_one).transpose()?;
-                bytes_of_one(first)?.saturating_mul(third.unwrap_or(0).max(1))
+                let third = third.map(longest).transpose()?.unwrap_or(0);
+                bytes_of_one(first)?.saturating_mul(third.max(1))
             }
         };
         if bytes.saturating_mul(rows) > RESULT_BYTES_MAX {
@@ -169,18 +177,48 @@ fn check_joined(name: &str, arguments: &ScalarFunctionArgs) -> Result<()> {
     )))
 }
 
+/// Texts count by their length: views share what they point into, also with rows
+/// that are not here.
 fn bytes_of_all(values: &ArrayRef) -> Result<u64> {
-    Ok(match values.as_string_view_opt() {
-        // Views share what they point into, also with rows that are not here; that
-        // of a NULL may point anywhere.
-        Some(texts) => texts.iter().map(|text| text.map_or(0, str::len) as u64 + 16).sum(),
-        None => values.to_data().get_slice_memory_size()? as u64,
-    })
+    Ok(values.to_data().get_slice_memory_size()? as u64 + bytes_of_views(values))
+}
+
+/// What the views among `values` and within them point to. That of a NULL may
+/// point anywhere.
+fn bytes_of_views(values: &ArrayRef) -> u64 {
+    let within = |values: &ArrayRef, start: usize, end: usize| {
+        bytes_of_views(&values.slice(start, end - start))
+    };
+    let of_fields = |row: &StructArray| row.columns().iter().map(bytes_of_views).sum();
+    if let Some(texts) = values.as_string_view_opt() {
+        texts.iter().flatten().map(|text| text.len() as u64).sum()
+    } else if let Some(bytes) = values.as_binary_view_opt() {
+        bytes.iter().flatten().map(|bytes| bytes.len() as u64).sum()
+    } else if let Some(lists) = values.as_list_opt::<i32>() {
+        let offsets = lists.offsets();
+        within(lists.values(), offsets[0] as usize, offsets[lists.len()] as usize)
+    } else if let Some(lists) = values.as_list_opt::<i64>() {
+        let offsets = lists.offsets();
+        within(lists.values(), offsets[0] as usize, offsets[lists.len()] as usize)
+    } else if let Some(lists) = values.as_fixed_size_list_opt() {
+        bytes_of_views(lists.values())
+    } else if let Some(maps) = values.as_map_opt() {
+        of_fields(maps.entries())
+    } else if let Some(row) = values.as_struct_opt() {
+        of_fields(row)
+    } else {
+        0
+    }
 }
 
 fn largest_count(counts: &ColumnarValue) -> Result<u64> {
     let counts = cast(&counts.to_array(1)?, &DataType::Int64)?;
     Ok(max(counts.as_primitive::<Int64Type>()).unwrap_or(0).max(0).unsigned_abs())
+}
+
+/// Bytes of the longest text.
+fn longest(texts: &ColumnarValue) -> Result<u64> {
+    largest_count(&ColumnarValue::Array(length(&texts.to_array(1)?)?))
 }
 
 /// Bytes of one value, on average.

@@ -134,6 +134,9 @@ fn once_per_text(
 /// and OR leave rows out of their second part, and how many decides whether they
 /// do, so that a cast may fail for texts that it should not see; they stay.
 fn only_texts(expression: &Arc<dyn PhysicalExpr>, schema: &Schema) -> Result<Option<Column>> {
+    if !is_of_its_parts(expression) {
+        return Ok(None);
+    }
     let columns = collect_columns(expression);
     let Some(column) = columns.iter().next().filter(|_| columns.len() == 1) else {
         return Ok(None);
@@ -160,12 +163,12 @@ fn is_of_its_parts(part: &Arc<dyn PhysicalExpr>) -> bool {
         || part.is::<NotExpr>()
         || part.is::<IsNullExpr>()
         || part.is::<IsNotNullExpr>()
-        || part.downcast_ref().is_some_and(is_of_both)
+        || part.downcast_ref().is_some_and(takes_both)
         || part.is::<CastExpr>()
         || is_costly(part)
 }
 
-fn is_of_both(binary: &BinaryExpr) -> bool {
+fn takes_both(binary: &BinaryExpr) -> bool {
     !matches!(binary.op(), Operator::And | Operator::Or)
 }
 

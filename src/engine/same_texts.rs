@@ -95,7 +95,7 @@ mod tests {
         fn rows_of_one_number_have_one_text(
             picks in vec(proptest::option::weighted(0.9, 0_usize..12), 48..200),
         ) {
-            let word = |word: usize| "long enough for a buffer ".repeat(word % 2) + &word.to_string();
+            let word = |pick: usize| "long enough for a view ".repeat(pick % 2) + &pick.to_string();
             let words = picks.iter().map(|pick| pick.map(word));
             let mut shared = StringViewBuilder::new().with_deduplicate_strings();
             shared.extend(words.clone());

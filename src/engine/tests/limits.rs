@@ -181,6 +181,22 @@ async fn functions_that_grow_are_measured_before_they_run() {
         let error = rows(&engine, &view, text).await.expect_err(text);
         assert_eq!(error.kind(), ErrorKind::Invalid, "{text}: {}", error.full_message());
     }
+    let long = "CASE WHEN event_id = (SELECT min(event_id) FROM usage_events) \
+                THEN repeat(model_name, 2000) ELSE '' END";
+    for (text, function) in [
+        ("array_resize([model_name], 400, repeat(model_name, 5000))".to_owned(), "array_resize"),
+        (
+            "array_to_string(array_resize([model_name], 45, repeat(model_name, 5000)), '')".into(),
+            "array_to_string",
+        ),
+        // One row is long in both, the others are empty.
+        (format!("replace({long}, 'a', {long})"), "replace"),
+    ] {
+        let text = format!("SELECT count({text}) FROM usage_events");
+        let error = rows(&engine, &view, &text).await.expect_err(&text);
+        assert_eq!(error.kind(), ErrorKind::Invalid, "{text}: {}", error.full_message());
+        assert!(error.full_message().contains(&format!("{function}: ")), "{text}: {error}");
+    }
     let calls = (0..17).map(|number| format!("length(repeat('x', {number}))"));
     let many = format!("SELECT {}", calls.collect::<Vec<_>>().join(", "));
     let error = rows(&engine, &view, &many).await.expect_err("too many calls");
