@@ -180,10 +180,10 @@ settings! {
 
     /// Memory for the daily aggregates, bytes; above it they are read from Parquet [default: 1073741824]
     rollup_cache_bytes_max: usize = 1 << 30, "SPENDLAKE_ROLLUP_CACHE_BYTES_MAX", "Queries";
-    /// Memory for SQL, bytes; beyond it sorts and joins spill to disk. Dashboards and exports have as much beside it [default: 1073741824]
-    query_memory_bytes_max: usize = 1 << 30, "SPENDLAKE_QUERY_MEMORY_BYTES_MAX", "Queries";
-    /// The part of it that the statements of one caller may have together, bytes [default: 536870912]
-    query_memory_per_principal_bytes_max: usize = 512 << 20, "SPENDLAKE_QUERY_MEMORY_PER_PRINCIPAL_BYTES_MAX", "Queries";
+    /// Memory for SQL, bytes, 0 for a quarter of the machine's or container's, at least 512 MiB; beyond it sorts and aggregates spill to disk. Dashboards and exports have as much beside it [default: 0]
+    query_memory_bytes_max: usize = 0, "SPENDLAKE_QUERY_MEMORY_BYTES_MAX", "Queries";
+    /// The part of it that the statements of one caller may have together, bytes, 0 for half of it [default: 0]
+    query_memory_per_principal_bytes_max: usize = 0, "SPENDLAKE_QUERY_MEMORY_PER_PRINCIPAL_BYTES_MAX", "Queries";
     /// Longest run of one SQL statement, seconds [default: 120]
     query_seconds_max: u32 = 120, "SPENDLAKE_QUERY_SECONDS_MAX", "Queries";
     /// SQL statements that run at once; more wait [default: 4]

@@ -126,6 +126,8 @@ async fn serve_one(
     limits: HttpLimits,
     stop: CancellationToken,
 ) -> Result<(), Broken> {
+    // An answer is sent in parts: none waits until the one before has arrived.
+    tcp.set_nodelay(true)?;
     match tls {
         None => serve_requests(tcp, peer, router, limits, stop).await,
         Some((tls, turn)) => {

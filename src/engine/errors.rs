@@ -7,7 +7,7 @@ use std::time::Duration;
 use arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
 
-use super::memory::{SHARE_SETTING, WHOLE_SETTING};
+use super::memory::{MemoryBounds, SHARE_SETTING, WHOLE_SETTING};
 use crate::config::Config;
 use crate::error::{Error, ErrorKind};
 
@@ -20,19 +20,17 @@ pub(super) struct Limits {
     pub(super) time: Duration,
     /// Most rows of an answer, where there is such a number.
     pub(super) rows: Option<u64>,
-    memory_bytes: usize,
-    memory_bytes_of_one: usize,
+    memory: MemoryBounds,
     spill_bytes: u64,
     data_dir: PathBuf,
 }
 
 impl Limits {
-    pub(super) fn new(config: &Config) -> Self {
+    pub(super) fn new(config: &Config, memory: MemoryBounds) -> Self {
         Self {
             time: Duration::from_secs(config.query_seconds_max.into()),
             rows: Some(config.query_rows_max).filter(|rows| *rows > 0),
-            memory_bytes: config.query_memory_bytes_max,
-            memory_bytes_of_one: config.query_memory_per_principal_bytes_max,
+            memory,
             spill_bytes: config.query_spill_bytes_max,
             data_dir: config.data_dir.clone(),
         }
@@ -99,7 +97,7 @@ pub(super) fn explain(error: DataFusionError, limits: &Limits) -> Error {
     }
     match error.find_root() {
         DataFusionError::ResourcesExhausted(said) if said.contains(SHARE_SETTING) => {
-            let bytes = limits.memory_bytes_of_one;
+            let bytes = limits.memory.of_one;
             limit_exceeded(format!(
                 "your statements together need more than the {bytes} bytes of memory for SQL of \
                  one caller ({SHARE_SETTING}); ask for less, one after the other, or raise the \
@@ -108,7 +106,7 @@ pub(super) fn explain(error: DataFusionError, limits: &Limits) -> Error {
             .caused_by(error)
         }
         DataFusionError::ResourcesExhausted(_) => {
-            let bytes = limits.memory_bytes;
+            let bytes = limits.memory.whole;
             limit_exceeded(format!(
                 "the statement needs more than the {bytes} bytes of memory for SQL \
                  ({WHOLE_SETTING}); ask for less, or raise the setting"

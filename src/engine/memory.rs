@@ -1,7 +1,10 @@
-//! The memory of SQL: operators that can spill share one half of it evenly;
-//! the other half is kept for those that cannot, such as joins, and the merge
-//! that a sort needs before it can spill. With DataFusion's own fair pool,
-//! sorts fill everything and then fail in that merge instead of spilling.
+//! The memory of SQL. One half is for operators that can spill: half of that is
+//! divided evenly among them, so that each can work, and the rest goes to who
+//! comes first, since most need little. The other half is kept for operators
+//! that cannot spill, such as joins, and the merge that a sort needs before it
+//! can spill. With DataFusion's own fair pool, sorts fill everything and then
+//! fail in that merge instead of spilling, and what is idle keeps its share
+//! (decision 0035).
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,6 +13,9 @@ use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::memory_pool::{
     MemoryConsumer, MemoryLimit, MemoryPool, MemoryReservation,
 };
+use sysinfo::System;
+
+use crate::config::Config;
 
 /// One part in this many of what is left is kept for operators that cannot spill.
 const KEPT_PART: usize = 2;
@@ -18,6 +24,45 @@ const KEPT_PART: usize = 2;
 pub(super) const WHOLE_SETTING: &str = "query_memory_bytes_max";
 /// The setting of the memory of one principal's statements together.
 pub(super) const SHARE_SETTING: &str = "query_memory_per_principal_bytes_max";
+
+/// The part of the machine's memory that SQL has where no setting says more.
+const MACHINE_PART: usize = 4;
+
+/// What it has on the smallest machine: one caller's sorts could not merge what
+/// they spilled in less than half of it.
+const WHOLE_BYTES_MIN: usize = 512 << 20;
+
+/// How much memory SQL may use, bytes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct MemoryBounds {
+    /// All statements together.
+    pub(super) whole: usize,
+    /// Those of one principal.
+    pub(super) of_one: usize,
+}
+
+impl From<&Config> for MemoryBounds {
+    fn from(config: &Config) -> Self {
+        let whole = match config.query_memory_bytes_max {
+            0 => (machine_bytes() / MACHINE_PART).max(WHOLE_BYTES_MIN),
+            bytes => bytes,
+        };
+        let of_one = match config.query_memory_per_principal_bytes_max {
+            0 => whole / 2,
+            bytes => bytes,
+        };
+        Self { whole, of_one }
+    }
+}
+
+/// The memory of the machine, or of the container that this runs in.
+fn machine_bytes() -> usize {
+    let mut system = System::new();
+    system.refresh_memory();
+    let container = system.cgroup_limits().map(|limits| limits.total_memory);
+    let bytes = container.map_or(system.total_memory(), |most| most.min(system.total_memory()));
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
 
 /// A pool of a fixed number of bytes for several statements together.
 #[derive(Debug)]
@@ -47,7 +92,12 @@ impl Used {
             return unfixed.saturating_sub(self.spillable_bytes);
         }
         let shared = unfixed - unfixed / KEPT_PART;
-        (shared / self.spillers.max(1)).saturating_sub(size)
+        let divided = shared / 2;
+        let own = divided / self.spillers.max(1);
+        // Beside what everybody else has, and what is taken of the own part.
+        let first_come = (shared - divided + own).saturating_sub(self.spillable_bytes);
+        let own_left = own.saturating_sub(size);
+        own_left.max(first_come)
     }
 }
 
@@ -205,13 +255,24 @@ mod tests {
     }
 
     #[test]
-    fn spillers_share_evenly_and_leave_a_part_to_the_others() {
+    fn nothing_set_means_parts_of_the_machine() {
+        let machine = MemoryBounds::from(&Config::default());
+        assert!(machine.whole >= WHOLE_BYTES_MIN);
+        assert_eq!(machine.of_one, machine.whole / 2);
+        let set = Config { query_memory_bytes_max: 400, ..Config::default() };
+        let set = MemoryBounds::from(&set);
+        assert_eq!((set.whole, set.of_one), (400, 200));
+    }
+
+    #[test]
+    fn spillers_have_a_part_each_and_leave_one_to_those_that_cannot_spill() {
         let pool: Arc<dyn MemoryPool> = Arc::new(QueryMemory::new(400, WHOLE_SETTING));
         let spiller = |name| MemoryConsumer::new(name).with_can_spill(true).register(&pool);
         let (first, second) = (spiller("first"), spiller("second"));
-        assert!(first.try_grow(101).is_err());
-        first.try_grow(100).expect("half of the half");
-        second.try_grow(100).expect("the other half");
+        assert!(first.try_grow(151).is_err());
+        first.try_grow(150).expect("its part, and what comes first");
+        assert!(second.try_grow(51).is_err());
+        second.try_grow(50).expect("its part");
         let merge = MemoryConsumer::new("merge").register(&pool);
         merge.try_grow(200).expect("the part that is kept");
         let error = merge.try_grow(1).expect_err("nothing is left");

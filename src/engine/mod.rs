@@ -5,11 +5,13 @@
 mod catalog;
 mod deep;
 mod directory_tables;
+mod distinct_counts;
 mod each_node;
 mod errors;
 mod functions;
 mod growth;
 mod harmless;
+mod in_place;
 mod layout;
 mod memory;
 mod named_tables;
@@ -66,8 +68,10 @@ use crate::error::{Context, Error, ErrorKind, Result};
 use crate::flush::View;
 use catalog::{Audience, ViewTables};
 use directory_tables::DirectoryTables;
+use distinct_counts::DistinctCountsApart;
 use errors::{Limits, describe_timeout, explain};
-use memory::{QueryMemory, WHOLE_SETTING};
+use in_place::ReadsInPlace;
+use memory::{MemoryBounds, QueryMemory, WHOLE_SETTING};
 use once::ONCE_PER_TEXT;
 use pg_catalog::{PG_CATALOG, PgCatalog};
 use places::{PlaceBounds, Places};
@@ -148,10 +152,12 @@ impl Engine {
     /// `directory` is then. Empties the spill folder
     /// `<data_dir>/tmp/sql`, so the caller must hold the data folder's lock.
     pub fn new(config: &Config, directory: SharedDirectory) -> Result<Self> {
-        let runtime = runtime(config)?;
+        let memory = MemoryBounds::from(config);
+        let runtime = runtime(config, memory.whole)?;
         let state = SessionStateBuilder::new_with_default_features()
-            .with_config(session_config(config.query_memory_bytes_max))
+            .with_config(session_config(memory.whole))
             .with_runtime_env(runtime)
+            .with_optimizer_rule(Arc::new(DistinctCountsApart))
             .with_physical_optimizer_rule(Arc::new(HIDE_UNORDERED_CASTS))
             .with_physical_optimizer_rule(Arc::new(ONCE_PER_TEXT))
             .with_physical_optimizer_rule(Arc::new(AGGREGATE_RUNS))
@@ -165,11 +171,11 @@ impl Engine {
             pg_catalog: PgCatalog::new(template).internal("building PostgreSQL's catalogs")?,
             static_tables: ArcSwap::default(),
             directory: DirectoryTables::new(directory),
-            places: Places::new(PlaceBounds::from(config), config.query_memory_bytes_max),
+            places: Places::new(PlaceBounds::from(config), memory),
             registry: Registry::new(Arc::new(SystemClock)),
             describing: Semaphore::new(DESCRIBED_AT_ONCE_MAX),
             workers: Workers::new(config.query_threads_max)?,
-            limits: Arc::new(Limits::new(config)),
+            limits: Arc::new(Limits::new(config, memory)),
             audit_trail: OnceLock::new(),
         })
     }
@@ -319,7 +325,9 @@ impl Engine {
         memory: Option<Arc<dyn MemoryPool>>,
     ) -> Result<SessionState> {
         let state = self.state(view, Audience::Users, caller.reach(Permission::RunSql))?;
-        let config = state.config().clone().with_target_partitions(self.workers.threads());
+        let config = state.config().clone();
+        let config = config.with_target_partitions(self.workers.threads());
+        let config = config.with_extension(Arc::new(ReadsInPlace));
         let mut runtime = RuntimeEnvBuilder::from_runtime_env(state.runtime_env());
         if let Some(memory) = memory {
             runtime = runtime.with_memory_pool(memory);
@@ -397,13 +405,13 @@ fn session_config(memory_bytes: usize) -> SessionConfig {
     config
 }
 
-fn runtime(config: &Config) -> Result<Arc<RuntimeEnv>> {
+fn runtime(config: &Config, memory_bytes: usize) -> Result<Arc<RuntimeEnv>> {
     let spill = spill_folder(&config.data_dir)?;
     let disk = DiskManagerBuilder::default()
         .with_mode(DiskManagerMode::Directories(vec![spill]))
         .with_max_temp_directory_size(config.query_spill_bytes_max);
     let runtime = RuntimeEnvBuilder::new()
-        .with_memory_pool(Arc::new(QueryMemory::new(config.query_memory_bytes_max, WHOLE_SETTING)))
+        .with_memory_pool(Arc::new(QueryMemory::new(memory_bytes, WHOLE_SETTING)))
         .with_disk_manager_builder(disk)
         .with_metadata_cache_limit(METADATA_CACHE_BYTES_MAX)
         .build_arc()

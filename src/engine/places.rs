@@ -10,7 +10,7 @@ use datafusion::execution::memory_pool::MemoryPool;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::memory::{PrincipalMemory, QueryMemory, WHOLE_SETTING};
+use super::memory::{MemoryBounds, PrincipalMemory, QueryMemory, WHOLE_SETTING};
 use crate::config::Config;
 use crate::error::{Context, Error, ErrorKind, Result};
 use crate::flush::{FairQueue, Full, QueueBounds, TURN_ROWS};
@@ -18,7 +18,7 @@ use crate::flush::{FairQueue, Full, QueueBounds, TURN_ROWS};
 /// When whoever found no place should come back, seconds.
 const RETRY_SECONDS: u32 = 5;
 
-/// How many statements run and wait, and on how much memory.
+/// How many statements run and wait.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PlaceBounds {
     /// Statements at once (`query_concurrency_max`).
@@ -29,8 +29,6 @@ pub(super) struct PlaceBounds {
     waiting: usize,
     /// How long each waits (`query_wait_seconds_max`).
     wait: Duration,
-    /// Memory of one principal (`query_memory_per_principal_bytes_max`).
-    memory_of_one: usize,
 }
 
 impl From<&Config> for PlaceBounds {
@@ -40,7 +38,6 @@ impl From<&Config> for PlaceBounds {
             running_of_one: config.query_concurrency_per_principal_max.max(1),
             waiting: config.query_queue_max,
             wait: Duration::from_secs(config.query_wait_seconds_max.into()),
-            memory_of_one: config.query_memory_per_principal_bytes_max,
         }
     }
 }
@@ -62,6 +59,7 @@ struct Shared {
     bounds: PlaceBounds,
     /// The memory of all statements of users.
     memory: Arc<QueryMemory>,
+    memory_bytes_of_one: usize,
     inner: Mutex<Inner>,
 }
 
@@ -94,11 +92,12 @@ pub(super) struct Place {
 }
 
 impl Places {
-    pub(super) fn new(bounds: PlaceBounds, memory_bytes_max: usize) -> Self {
+    pub(super) fn new(bounds: PlaceBounds, memory: MemoryBounds) -> Self {
         let queue = FairQueue::new(QueueBounds { requests: bounds.waiting, rows: usize::MAX });
         Self(Arc::new(Shared {
             bounds,
-            memory: Arc::new(QueryMemory::new(memory_bytes_max, WHOLE_SETTING)),
+            memory: Arc::new(QueryMemory::new(memory.whole, WHOLE_SETTING)),
+            memory_bytes_of_one: memory.of_one,
             inner: Mutex::new(Inner { queue, running: HashMap::new(), total: 0 }),
         }))
     }
@@ -185,7 +184,7 @@ impl Shared {
         let principal = name.unwrap_or_else(|| principal.into());
         let running = inner.running.entry(Arc::clone(&principal)).or_insert_with(|| Running {
             statements: 0,
-            memory: Arc::new(PrincipalMemory::new(self.bounds.memory_of_one, &self.memory)),
+            memory: Arc::new(PrincipalMemory::new(self.memory_bytes_of_one, &self.memory)),
         });
         running.statements += 1;
         let memory = Arc::clone(&running.memory);

@@ -12,7 +12,9 @@ use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::config::TableParquetOptions;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
-use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::physical_plan::{
+    FileGroup, FileScanConfigBuilder, ParquetFileReaderFactory, ParquetSource,
+};
 use datafusion::error::Result;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
@@ -23,6 +25,7 @@ use object_store::ObjectMeta;
 use object_store::path::Path;
 
 use super::harmless::is_harmless;
+use super::in_place::{InPlaceReaderFactory, ReadsInPlace};
 use super::layout::{Layout, statistics};
 use super::prune::{is_selective, prune_files};
 use super::texts::{Texts, in_types};
@@ -204,13 +207,18 @@ impl LakeScan {
             runtime.object_store(&url)?,
             runtime.cache_manager.get_file_metadata_cache(),
         );
+        let reader: Arc<dyn ParquetFileReaderFactory> =
+            match session.config().get_extension::<ReadsInPlace>() {
+                Some(_) => Arc::new(InPlaceReaderFactory::new(reader)),
+                None => Arc::new(reader),
+            };
         let global = session.config_options().execution.parquet.clone();
         let layout = Layout::new(&self.schema, self.date_column());
         let mut source = ParquetSource::new(layout.table.clone())
             .with_table_parquet_options(TableParquetOptions { global, ..Default::default() })
             .with_pushdown_filters(read.is_selective)
             .with_metadata_size_hint(FOOTER_BYTES)
-            .with_parquet_file_reader_factory(Arc::new(reader));
+            .with_parquet_file_reader_factory(reader);
         let parts = files.iter().map(|file| self.partitioned_file(file));
         let parts = parts.collect::<Result<Vec<_>>>()?;
         let groups = match &read.within {

@@ -1,4 +1,5 @@
 mod answers;
+mod distinct_counts;
 mod fixture;
 mod isolation;
 mod kinds;

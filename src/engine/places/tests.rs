@@ -3,15 +3,10 @@ use std::sync::Mutex as SyncMutex;
 use super::*;
 
 fn places(change: impl FnOnce(&mut PlaceBounds)) -> Places {
-    let mut bounds = PlaceBounds {
-        running: 1,
-        running_of_one: 1,
-        waiting: 64,
-        wait: Duration::from_secs(60),
-        memory_of_one: 1 << 20,
-    };
+    let mut bounds =
+        PlaceBounds { running: 1, running_of_one: 1, waiting: 64, wait: Duration::from_secs(60) };
     change(&mut bounds);
-    Places::new(bounds, 1 << 20)
+    Places::new(bounds, MemoryBounds { whole: 1 << 20, of_one: 1 << 20 })
 }
 
 /// Lets every other task run as far as it can.

@@ -41,6 +41,7 @@ async fn a_statement_too_large_for_memory_names_the_setting() {
     let folder = tempfile::tempdir().expect("temporary folder");
     let engine = engine(folder.path(), |config| {
         config.query_memory_bytes_max = 4 << 20;
+        config.query_memory_per_principal_bytes_max = 8 << 20;
         config.query_spill_bytes_max = 8 << 20;
         config.query_seconds_max = 60;
     });
@@ -63,7 +64,10 @@ async fn a_sort_beyond_memory_spills_into_the_data_folder() {
     let folder = tempfile::tempdir().expect("temporary folder");
     let left_over = folder.path().join("tmp/sql/left-over");
     fs::create_dir_all(&left_over).expect("create");
-    let engine = engine(folder.path(), |config| config.query_memory_bytes_max = 256 << 20);
+    let engine = engine(folder.path(), |config| {
+        config.query_memory_bytes_max = 256 << 20;
+        config.query_memory_per_principal_bytes_max = 256 << 20;
+    });
     assert!(!left_over.exists(), "the spill folder is emptied at the start");
     let view = view(folder.path(), Vec::new(), Vec::new(), Vec::new(), &[]);
     let text = "SELECT lpad(cast(value AS varchar), 200, '-') AS wide FROM generate_series(1, 1200000) \
