@@ -43,19 +43,20 @@ impl SameTexts {
         let most = texts.len() / ROWS_OF_ONE_MIN;
         let mut first = Vec::with_capacity(most);
         let mut numbers = Vec::with_capacity(texts.len());
-        let mut places: Vec<Option<(u128, u32)>> = vec![None; 1 << PLACES_BITS];
+        let mut views = [0; 1 << PLACES_BITS];
+        let mut numbers_of: [Option<u32>; 1 << PLACES_BITS] = [None; 1 << PLACES_BITS];
         let mut null: Option<u32> = None;
         for (row, view) in (0_u32..).zip(texts.views()) {
             let new = u32::try_from(first.len()).ok()?;
             let number = if texts.is_null(numbers.len()) {
                 *null.get_or_insert(new)
             } else {
-                let place = &mut places[place(view)];
-                match *place {
-                    Some((same, number)) if same == *view => number,
+                let place = place(view);
+                match numbers_of[place] {
+                    Some(number) if views[place] == *view => number,
                     _ => {
                         let number = number_of(texts.value(numbers.len()), new);
-                        *place = Some((*view, number));
+                        (views[place], numbers_of[place]) = (*view, Some(number));
                         number
                     }
                 }

@@ -28,8 +28,8 @@ impl Runs {
         for column in columns {
             changes = &changes | &changes_of(column)?;
         }
-        let first = (0..rows).map(|row| row == 0 || changes.value(row - 1));
-        Ok(Self { first: first.collect::<BooleanBuffer>().into() })
+        let is_first = |row| row == 0 || changes.value(row - 1);
+        Ok(Self { first: BooleanBuffer::collect_bool(rows, is_first).into() })
     }
 
     pub(super) fn len(&self) -> usize {
@@ -38,12 +38,13 @@ impl Runs {
 
     /// For each row, which run it belongs to.
     pub(super) fn numbers(&self) -> Vec<usize> {
-        let mut next = 0;
-        let number = |is_first: bool| {
-            next += usize::from(is_first);
-            next - 1
-        };
-        self.first.values().iter().map(number).collect()
+        let rows = self.first.len();
+        let ends = self.first.values().set_indices().skip(1).chain([rows]);
+        let mut numbers = Vec::with_capacity(rows);
+        for (number, end) in ends.enumerate() {
+            numbers.resize(end, number);
+        }
+        numbers
     }
 
     /// The value that each run has in `column`.
@@ -59,10 +60,14 @@ impl Runs {
 /// For each row but the first, whether it differs from the one before.
 fn changes_of(column: &ArrayRef) -> Result<BooleanBuffer> {
     let Some(last) = column.len().checked_sub(1) else { return Ok(BooleanBuffer::new_unset(0)) };
-    if let Some(texts) = column.as_string_view_opt()
-        && texts.null_count() == 0
-    {
-        return Ok(BooleanBuffer::collect_bool(last, |row| differs(texts, row)));
+    if let Some(texts) = column.as_string_view_opt() {
+        let Some(nulls) = texts.nulls().filter(|nulls| nulls.null_count() > 0) else {
+            return Ok(BooleanBuffer::collect_bool(last, |row| differs(texts, row)));
+        };
+        return Ok(BooleanBuffer::collect_bool(last, |row| {
+            let (is_null, is_null_next) = (nulls.is_null(row), nulls.is_null(row + 1));
+            is_null != is_null_next || !is_null && differs(texts, row)
+        }));
     }
     let (before, after) = (column.slice(0, last), column.slice(1, last));
     let (changes, _) = distinct(&before, &after)?.into_parts();
