@@ -207,11 +207,15 @@ impl LakeScan {
             runtime.object_store(&url)?,
             runtime.cache_manager.get_file_metadata_cache(),
         );
-        let reader: Arc<dyn ParquetFileReaderFactory> =
-            match session.config().get_extension::<ReadsInPlace>() {
-                Some(_) => Arc::new(InPlaceReaderFactory::new(reader)),
-                None => Arc::new(reader),
-            };
+        // Behind the wall, a thread that reads by itself would go through files of
+        // others before it turns to the other part of a view, and the order of
+        // rows would tell how many there are.
+        let in_place =
+            read.within.is_none() && session.config().get_extension::<ReadsInPlace>().is_some();
+        let reader: Arc<dyn ParquetFileReaderFactory> = match in_place {
+            true => Arc::new(InPlaceReaderFactory::new(reader)),
+            false => Arc::new(reader),
+        };
         let global = session.config_options().execution.parquet.clone();
         let layout = Layout::new(&self.schema, self.date_column());
         let mut source = ParquetSource::new(layout.table.clone())
