@@ -26,7 +26,7 @@ use generator::{CATALOGS, Generator, Names, Statement, TABLES, Table};
 use pace::{ROUNDS, ask_both};
 use world::{History, World, schema_of, world};
 
-const SEED: u64 = 20_261_126;
+const SEED: u64 = 410;
 const QUERIES: usize = 400;
 /// Statements for each of the random principals.
 const QUERIES_EACH: usize = 200;
