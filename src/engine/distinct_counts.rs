@@ -6,12 +6,12 @@
 
 use std::sync::Arc;
 
-use datafusion::common::tree_node::{Transformed, TreeNodeRecursion};
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, Result, ScalarValue};
 use datafusion::functions::core::expr_fn::coalesce;
 use datafusion::functions_aggregate::expr_fn::{count, max};
 use datafusion::logical_expr::expr::AggregateFunction;
-use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan, Projection, Union, lit};
+use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan, Operator, Projection, Union, lit};
 use datafusion::optimizer::{ApplyOrder, OptimizerConfig, OptimizerRule};
 
 /// Most aggregations that one becomes: each reads the table anew.
@@ -41,7 +41,11 @@ impl OptimizerRule for DistinctCountsApart {
         let LogicalPlan::Aggregate(aggregate) = &plan else { return Ok(Transformed::no(plan)) };
         let parts = parts_of(aggregate);
         let counted = parts.iter().filter(|part| part.counted.is_some()).count();
-        if counted < 2 || parts.len() > PARTS_MAX || !is_the_same_twice(aggregate)? {
+        if counted < 2
+            || parts.len() > PARTS_MAX
+            || !have_a_largest(aggregate)
+            || !may_be_read_again(aggregate)?
+        {
             return Ok(Transformed::no(plan));
         }
         apart(aggregate, &parts).map(Transformed::yes)
@@ -90,24 +94,84 @@ fn unnamed(mut expr: &Expr) -> &Expr {
     expr
 }
 
-/// Whether the aggregated rows are the same when they are read a second time,
-/// and cost no more than reading a table.
-fn is_the_same_twice(aggregate: &Aggregate) -> Result<bool> {
-    let exprs = aggregate.group_expr.iter().chain(&aggregate.aggr_expr);
-    let mut same = exprs.clone().all(|expr| !expr.is_volatile())
-        && !aggregate.group_expr.iter().any(|expr| matches!(expr, Expr::GroupingSet(_)));
+/// Whether reading the aggregated rows again costs no more than reading a table,
+/// and gives the same ones.
+fn may_be_read_again(aggregate: &Aggregate) -> Result<bool> {
+    let mut exprs = aggregate.group_expr.iter().chain(&aggregate.aggr_expr);
+    let mut may = exprs.all(is_cheap);
     aggregate.input.apply_with_subqueries(|node| {
-        let is_simple = match node {
+        let is_known = match node {
             LogicalPlan::TableScan(scan) => scan.fetch.is_none(),
             LogicalPlan::Filter(_) | LogicalPlan::Projection(_) | LogicalPlan::SubqueryAlias(_) => {
-                !node.expressions().iter().any(Expr::is_volatile)
+                true
             }
             _ => false,
         };
-        same &= is_simple;
-        Ok(if same { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
+        may &= is_known && node.expressions().iter().all(is_cheap);
+        Ok(if may { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
     })?;
-    Ok(same)
+    Ok(may)
+}
+
+/// Functions that cost little, of texts because they are computed once for each
+/// text (decision 33).
+const CHEAP: [&str; 13] = [
+    "abs",
+    "character_length",
+    "coalesce",
+    "date_bin",
+    "date_part",
+    "date_trunc",
+    "left",
+    "lower",
+    "nullif",
+    "right",
+    "split_part",
+    "substr",
+    "upper",
+];
+
+/// Whether `expr` is made of what costs little, and is the same each time.
+fn is_cheap(expr: &Expr) -> bool {
+    use Operator::{RegexIMatch, RegexMatch, RegexNotIMatch, RegexNotMatch};
+    let is_other = |part: &Expr| {
+        let is_known = match part {
+            Expr::ScalarFunction(call) => CHEAP.contains(&call.name()),
+            Expr::BinaryExpr(both) => {
+                !matches!(both.op, RegexMatch | RegexIMatch | RegexNotMatch | RegexNotIMatch)
+            }
+            Expr::Alias(_)
+            | Expr::Column(_)
+            | Expr::Literal(..)
+            | Expr::Like(_)
+            | Expr::Not(_)
+            | Expr::IsNull(_)
+            | Expr::IsNotNull(_)
+            | Expr::IsTrue(_)
+            | Expr::IsFalse(_)
+            | Expr::IsUnknown(_)
+            | Expr::IsNotTrue(_)
+            | Expr::IsNotFalse(_)
+            | Expr::IsNotUnknown(_)
+            | Expr::Negative(_)
+            | Expr::Between(_)
+            | Expr::Case(_)
+            | Expr::Cast(_)
+            | Expr::TryCast(_)
+            | Expr::InList(_)
+            | Expr::AggregateFunction(_) => true,
+            _ => false,
+        };
+        Ok(!is_known)
+    };
+    !expr.exists(is_other).unwrap_or(true)
+}
+
+/// Whether a result is the largest of itself and NULLs. Of floats, DataFusion
+/// says that the largest of minus infinity is the least finite one.
+fn have_a_largest(aggregate: &Aggregate) -> bool {
+    let results = &aggregate.schema.fields()[aggregate.group_expr.len()..];
+    !results.iter().any(|result| result.data_type().is_floating())
 }
 
 /// The aggregation as one of each part, and one over what these give.
@@ -121,15 +185,15 @@ fn apart(aggregate: &Aggregate, parts: &[Part]) -> Result<LogicalPlan> {
     let one = Aggregate::try_new(Arc::new(rows), by_group, largest)?;
     let values = one.schema.columns().into_iter().map(Expr::Column).enumerate();
     let named = values.map(|(at, value)| {
-        let is_count = at.checked_sub(groups.len()).is_some_and(|place| {
-            parts.iter().any(|part| part.counted.is_some() && part.places.contains(&place))
-        });
-        // Every part has every group: it only says that a count is no NULL.
-        let value = if is_count { coalesce(vec![value, lit(0_i64)]) } else { value };
         let (qualifier, field) = aggregate.schema.qualified_field(at);
-        value.alias_qualified(qualifier.cloned(), field.name())
+        // Every part has every group: it only says that a count is no NULL.
+        let value = match at >= groups.len() && !field.is_nullable() {
+            true => coalesce(vec![value, lit(ScalarValue::new_zero(field.data_type())?)]),
+            false => value,
+        };
+        Ok(value.alias_qualified(qualifier.cloned(), field.name()))
     });
-    let named = named.collect();
+    let named = named.collect::<Result<_>>()?;
     Ok(LogicalPlan::Projection(Projection::try_new(named, Arc::new(LogicalPlan::Aggregate(one)))?))
 }
 

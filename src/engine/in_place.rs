@@ -15,12 +15,13 @@ use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFacto
 use datafusion::error::Result;
 use datafusion::physical_plan::metrics::{Count, ExecutionPlanMetricsSet, MetricBuilder};
 use futures::FutureExt as _;
-use futures::future::{BoxFuture, ready};
+use futures::future::BoxFuture;
 use object_store::local::LocalFileSystem;
 use parquet::arrow::arrow_reader::ArrowReaderOptions;
 use parquet::arrow::async_reader::AsyncFileReader;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
+use tokio::task::yield_now;
 
 /// Among the extensions of a session's settings: its threads may wait for the
 /// disk, since nobody but its statements needs them.
@@ -52,7 +53,9 @@ impl ParquetFileReaderFactory for InPlaceReaderFactory {
         let bytes_scanned = MetricBuilder::new(metrics)
             .with_new_label("filename", location.to_string())
             .counter("bytes_scanned", partition);
-        let about = self.about.create_reader(partition, file, metadata_size_hint, metrics)?;
+        // It would count what it does not read.
+        let uncounted = ExecutionPlanMetricsSet::new();
+        let about = self.about.create_reader(partition, file, metadata_size_hint, &uncounted)?;
         Ok(Box::new(InPlaceReader { about, path, file: None, bytes_scanned }))
     }
 }
@@ -67,7 +70,14 @@ struct InPlaceReader {
 }
 
 impl InPlaceReader {
-    fn read(&mut self, range: &Range<u64>) -> io::Result<Bytes> {
+    fn read(&mut self, range: &Range<u64>) -> parquet::errors::Result<Bytes> {
+        self.try_read(range).map_err(|error| {
+            let named = format!("{}: {error}", self.path.display());
+            ParquetError::External(Box::new(io::Error::new(error.kind(), named)))
+        })
+    }
+
+    fn try_read(&mut self, range: &Range<u64>) -> io::Result<Bytes> {
         let file = match &mut self.file {
             Some(file) => file,
             none => none.insert(File::open(&self.path)?),
@@ -84,17 +94,28 @@ impl InPlaceReader {
     }
 }
 
+// Each lets others on after a read: what drops every row is one long step else,
+// in which nothing can be cancelled.
 impl AsyncFileReader for InPlaceReader {
     fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, parquet::errors::Result<Bytes>> {
-        ready(self.read(&range).map_err(broken)).boxed()
+        async move {
+            let read = self.read(&range);
+            yield_now().await;
+            read
+        }
+        .boxed()
     }
 
     fn get_byte_ranges(
         &mut self,
         ranges: Vec<Range<u64>>,
     ) -> BoxFuture<'_, parquet::errors::Result<Vec<Bytes>>> {
-        let read = ranges.iter().map(|range| self.read(range)).collect::<io::Result<_>>();
-        ready(read.map_err(broken)).boxed()
+        async move {
+            let read = ranges.iter().map(|range| self.read(range)).collect();
+            yield_now().await;
+            read
+        }
+        .boxed()
     }
 
     fn get_metadata<'a>(
@@ -105,6 +126,55 @@ impl AsyncFileReader for InPlaceReader {
     }
 }
 
-fn broken(error: io::Error) -> ParquetError {
-    ParquetError::External(Box::new(error))
+#[cfg(test)]
+mod tests {
+    use datafusion::execution::runtime_env::RuntimeEnv;
+    use object_store::path::Path;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn ranges_are_read_whole_or_the_file_is_named() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let path = folder.path().join("rows.parquet");
+        std::fs::write(&path, b"0123456789").expect("written");
+        let cache = RuntimeEnv::default().cache_manager.get_file_metadata_cache();
+        let store = Arc::new(LocalFileSystem::new());
+        let factory = InPlaceReaderFactory::new(CachedParquetFileReaderFactory::new(store, cache));
+        let metrics = ExecutionPlanMetricsSet::new();
+        let reader = || {
+            let location = Path::from_absolute_path(&path).expect("a location");
+            let file = PartitionedFile::new(location.to_string(), 10);
+            factory.create_reader(0, file, None, &metrics).expect("a reader")
+        };
+        let mut open = reader();
+        assert_eq!(open.get_bytes(2..5).await.expect("read"), "234");
+        let ranges = open.get_byte_ranges(vec![7..10, 0..1]).await.expect("read");
+        assert_eq!(ranges, ["789", "0"]);
+        let error = open.get_bytes(8..12).await.expect_err("the file is shorter").to_string();
+        assert!(error.contains("rows.parquet"), "{error}");
+        let scanned = metrics.clone_inner().sum_by_name("bytes_scanned").expect("counted");
+        assert_eq!(scanned.as_usize(), 7);
+
+        let path = path.clone();
+        std::fs::remove_file(&path).expect("removed");
+        let error = reader().get_bytes(0..1).await.expect_err("the file is gone").to_string();
+        assert!(error.contains("No such file or directory"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn others_get_on_between_reads() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let path = folder.path().join("rows.parquet");
+        std::fs::write(&path, b"0123456789").expect("written");
+        let cache = RuntimeEnv::default().cache_manager.get_file_metadata_cache();
+        let store = Arc::new(LocalFileSystem::new());
+        let factory = InPlaceReaderFactory::new(CachedParquetFileReaderFactory::new(store, cache));
+        let location = Path::from_absolute_path(&path).expect("a location");
+        let file = PartitionedFile::new(location.to_string(), 10);
+        let mut reader = factory
+            .create_reader(0, file, None, &ExecutionPlanMetricsSet::new())
+            .expect("a reader");
+        assert!(reader.get_bytes(0..4).now_or_never().is_none(), "it never waited");
+    }
 }

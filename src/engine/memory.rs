@@ -6,6 +6,7 @@
 //! fail in that merge instead of spilling, and what is idle keeps its share
 //! (decision 0035).
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -43,6 +44,13 @@ pub(super) struct MemoryBounds {
 
 impl From<&Config> for MemoryBounds {
     fn from(config: &Config) -> Self {
+        Self::on(machine_bytes, config)
+    }
+}
+
+impl MemoryBounds {
+    /// On a machine of so many bytes, 0 where that is not known.
+    fn on(machine_bytes: impl FnOnce() -> usize, config: &Config) -> Self {
         let whole = match config.query_memory_bytes_max {
             0 => (machine_bytes() / MACHINE_PART).max(WHOLE_BYTES_MIN),
             bytes => bytes,
@@ -55,12 +63,15 @@ impl From<&Config> for MemoryBounds {
     }
 }
 
-/// The memory of the machine, or of the container that this runs in.
+/// The memory of the machine, or of the container that this runs in; 0 where the
+/// system does not say.
 fn machine_bytes() -> usize {
     let mut system = System::new();
     system.refresh_memory();
-    let container = system.cgroup_limits().map(|limits| limits.total_memory);
-    let bytes = container.map_or(system.total_memory(), |most| most.min(system.total_memory()));
+    let machine = system.total_memory();
+    // The library panics where that is 0.
+    let container = (machine > 0).then(|| system.cgroup_limits()).flatten();
+    let bytes = container.map_or(machine, |limits| limits.total_memory.min(machine));
     usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
@@ -75,29 +86,37 @@ pub(super) struct QueryMemory {
 
 #[derive(Debug, Default)]
 struct Used {
-    spillers: usize,
-    spillable_bytes: usize,
+    /// The bytes of each consumer that can spill, by its id.
+    spillers: HashMap<usize, usize>,
     fixed_bytes: usize,
 }
 
 impl Used {
     fn bytes(&mut self, consumer: &MemoryConsumer) -> &mut usize {
-        if consumer.can_spill() { &mut self.spillable_bytes } else { &mut self.fixed_bytes }
+        match consumer.can_spill() {
+            true => self.spillers.entry(consumer.id()).or_default(),
+            false => &mut self.fixed_bytes,
+        }
     }
 
-    /// How many bytes more `consumer` may have when it already has `size`.
-    fn available(&self, bytes_max: usize, consumer: &MemoryConsumer, size: usize) -> usize {
+    fn spillable_bytes(&self) -> usize {
+        self.spillers.values().sum()
+    }
+
+    /// How many bytes more `consumer` may have.
+    fn available(&self, bytes_max: usize, consumer: &MemoryConsumer) -> usize {
         let unfixed = bytes_max.saturating_sub(self.fixed_bytes);
+        let left = unfixed.saturating_sub(self.spillable_bytes());
         if !consumer.can_spill() {
-            return unfixed.saturating_sub(self.spillable_bytes);
+            return left;
         }
         let shared = unfixed - unfixed / KEPT_PART;
-        let divided = shared / 2;
-        let own = divided / self.spillers.max(1);
-        // Beside what everybody else has, and what is taken of the own part.
-        let first_come = (shared - divided + own).saturating_sub(self.spillable_bytes);
-        let own_left = own.saturating_sub(size);
-        own_left.max(first_come)
+        let own = shared / 2 / self.spillers.len().max(1);
+        let size = self.spillers.get(&consumer.id()).copied().unwrap_or_default();
+        let others = self.spillers.iter().filter(|(id, _)| **id != consumer.id());
+        let withheld: usize = others.map(|(_, bytes)| own.max(*bytes)).sum();
+        let first_come = shared.saturating_sub(withheld + size);
+        first_come.max(own.saturating_sub(size)).min(left)
     }
 }
 
@@ -125,12 +144,15 @@ impl MemoryPool for QueryMemory {
     }
 
     fn register(&self, consumer: &MemoryConsumer) {
-        self.used().spillers += usize::from(consumer.can_spill());
+        if consumer.can_spill() {
+            self.used().spillers.insert(consumer.id(), 0);
+        }
     }
 
     fn unregister(&self, consumer: &MemoryConsumer) {
-        let mut used = self.used();
-        used.spillers = used.spillers.saturating_sub(usize::from(consumer.can_spill()));
+        if consumer.can_spill() {
+            self.used().spillers.remove(&consumer.id());
+        }
     }
 
     fn grow(&self, reservation: &MemoryReservation, additional: usize) {
@@ -146,7 +168,7 @@ impl MemoryPool for QueryMemory {
     fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> Result<()> {
         let consumer = reservation.consumer();
         let mut used = self.used();
-        let available = used.available(self.bytes_max, consumer, reservation.size());
+        let available = used.available(self.bytes_max, consumer);
         if additional > available {
             let name = consumer.name();
             return Err(DataFusionError::ResourcesExhausted(format!(
@@ -159,7 +181,7 @@ impl MemoryPool for QueryMemory {
 
     fn reserved(&self) -> usize {
         let used = self.used();
-        used.spillable_bytes + used.fixed_bytes
+        used.spillable_bytes() + used.fixed_bytes
     }
 
     fn memory_limit(&self) -> MemoryLimit {
@@ -256,9 +278,14 @@ mod tests {
 
     #[test]
     fn nothing_set_means_parts_of_the_machine() {
-        let machine = MemoryBounds::from(&Config::default());
-        assert!(machine.whole >= WHOLE_BYTES_MIN);
-        assert_eq!(machine.of_one, machine.whole / 2);
+        let defaults = Config::default();
+        for (machine_bytes, whole) in
+            [(8 << 30, 2 << 30), (1 << 30, WHOLE_BYTES_MIN), (0, WHOLE_BYTES_MIN)]
+        {
+            let bounds = MemoryBounds::on(|| machine_bytes, &defaults);
+            assert_eq!((bounds.whole, bounds.of_one), (whole, whole / 2));
+        }
+        assert!(machine_bytes() > 64 << 20);
         let set = Config { query_memory_bytes_max: 400, ..Config::default() };
         let set = MemoryBounds::from(&set);
         assert_eq!((set.whole, set.of_one), (400, 200));
@@ -273,6 +300,10 @@ mod tests {
         first.try_grow(150).expect("its part, and what comes first");
         assert!(second.try_grow(51).is_err());
         second.try_grow(50).expect("its part");
+        // Whoever comes later: nothing is held back from all.
+        first.shrink(150);
+        assert!(first.try_grow(151).is_err());
+        first.try_grow(150).expect("the same again");
         let merge = MemoryConsumer::new("merge").register(&pool);
         merge.try_grow(200).expect("the part that is kept");
         let error = merge.try_grow(1).expect_err("nothing is left");

@@ -27,8 +27,8 @@ impl Workers {
     pub(super) fn new(threads: usize) -> Result<Self> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = if threads == 0 { cores } else { threads };
-        // Sockets stay on the main runtime; files are read on threads that this
-        // one adds, which come to the same priority.
+        // Sockets stay on the main runtime. What is not read in place is read on
+        // threads that this one adds, which come to the same priority.
         let runtime = Builder::new_multi_thread()
             .worker_threads(threads)
             .thread_name(THREAD_NAME)
