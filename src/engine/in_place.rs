@@ -133,20 +133,23 @@ mod tests {
 
     use super::*;
 
-    #[tokio::test]
-    async fn ranges_are_read_whole_or_the_file_is_named() {
-        let folder = tempfile::tempdir().expect("temporary folder");
-        let path = folder.path().join("rows.parquet");
+    /// A file of ten bytes in `folder`, and what reads it.
+    fn ten_bytes(folder: &std::path::Path) -> (PathBuf, InPlaceReaderFactory, PartitionedFile) {
+        let path = folder.join("rows.parquet");
         std::fs::write(&path, b"0123456789").expect("written");
         let cache = RuntimeEnv::default().cache_manager.get_file_metadata_cache();
         let store = Arc::new(LocalFileSystem::new());
         let factory = InPlaceReaderFactory::new(CachedParquetFileReaderFactory::new(store, cache));
+        let location = Path::from_absolute_path(&path).expect("a location");
+        (path, factory, PartitionedFile::new(location.to_string(), 10))
+    }
+
+    #[tokio::test]
+    async fn ranges_are_read_whole_or_the_file_is_named() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let (path, factory, file) = ten_bytes(folder.path());
         let metrics = ExecutionPlanMetricsSet::new();
-        let reader = || {
-            let location = Path::from_absolute_path(&path).expect("a location");
-            let file = PartitionedFile::new(location.to_string(), 10);
-            factory.create_reader(0, file, None, &metrics).expect("a reader")
-        };
+        let reader = || factory.create_reader(0, file.clone(), None, &metrics).expect("a reader");
         let mut open = reader();
         assert_eq!(open.get_bytes(2..5).await.expect("read"), "234");
         let ranges = open.get_byte_ranges(vec![7..10, 0..1]).await.expect("read");
@@ -156,7 +159,6 @@ mod tests {
         let scanned = metrics.clone_inner().sum_by_name("bytes_scanned").expect("counted");
         assert_eq!(scanned.as_usize(), 7);
 
-        let path = path.clone();
         std::fs::remove_file(&path).expect("removed");
         let error = reader().get_bytes(0..1).await.expect_err("the file is gone").to_string();
         assert!(error.contains("No such file or directory"), "{error}");
@@ -165,16 +167,9 @@ mod tests {
     #[tokio::test]
     async fn others_get_on_between_reads() {
         let folder = tempfile::tempdir().expect("temporary folder");
-        let path = folder.path().join("rows.parquet");
-        std::fs::write(&path, b"0123456789").expect("written");
-        let cache = RuntimeEnv::default().cache_manager.get_file_metadata_cache();
-        let store = Arc::new(LocalFileSystem::new());
-        let factory = InPlaceReaderFactory::new(CachedParquetFileReaderFactory::new(store, cache));
-        let location = Path::from_absolute_path(&path).expect("a location");
-        let file = PartitionedFile::new(location.to_string(), 10);
-        let mut reader = factory
-            .create_reader(0, file, None, &ExecutionPlanMetricsSet::new())
-            .expect("a reader");
+        let (_, factory, file) = ten_bytes(folder.path());
+        let metrics = ExecutionPlanMetricsSet::new();
+        let mut reader = factory.create_reader(0, file, None, &metrics).expect("a reader");
         assert!(reader.get_bytes(0..4).now_or_never().is_none(), "it never waited");
     }
 }
